@@ -1,0 +1,5 @@
+//! Packwright: from a repository to an OCI image.
+
+pub mod cache;
+pub mod report;
+pub mod unpack;

@@ -1,0 +1,1 @@
+//! Writes the entries of archives below one folder and nowhere else.
