@@ -343,7 +343,7 @@ fn make_private_dir(path: &Path) -> Result<(), CacheError> {
 }
 
 /// Removes a file or a tree, also where folders in it are not writable.
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => return fs::remove_file(path),

@@ -2,5 +2,7 @@
 
 pub mod cache;
 pub mod engine;
+pub mod hash;
+pub mod image;
 pub mod report;
 pub mod unpack;

@@ -1,0 +1,558 @@
+//! The local images: one OCI image layout, changed under a lock.
+//!
+//! Blobs are written beside and renamed into place, so that what has its digest's name is whole.
+//! The documents are our own structures because their bytes must not vary: maps are sorted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::layer::LayerDescriptor;
+use super::reference::Reference;
+use super::{ImageError, io_error};
+use crate::hash::HashingReader;
+use crate::unpack::{Limits, Root, UnpackOptions, Whiteouts, unpack_tar};
+
+/// The time that every image bears.
+const CREATED: &str = "1970-01-01T00:00:01Z";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The annotation that names an image in a layout.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Documents larger than this are not read: distribution's own limit for manifests.
+const DOCUMENT_LIMIT: u64 = 4 << 20;
+
+/// A layer of an image and what its history says.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// The layer.
+    pub descriptor: LayerDescriptor,
+    /// What it holds, for `docker history`.
+    pub comment: String,
+}
+
+/// An image to be written.
+#[derive(Debug, Clone, Default)]
+pub struct ImageSpec {
+    /// Bottom first.
+    pub layers: Vec<Layer>,
+    /// `NAME=value`, in order.
+    pub env: Vec<String>,
+    /// The program that runs `cmd`.
+    pub entrypoint: Vec<String>,
+    /// What is run.
+    pub cmd: Vec<String>,
+    /// Absolute.
+    pub working_dir: String,
+    /// Sorted.
+    pub labels: BTreeMap<String, String>,
+    /// `user`, `uid` or `uid:gid`.
+    pub user: Option<String>,
+    /// `8080/tcp`.
+    pub exposed_ports: Vec<String>,
+    /// `SIGTERM`.
+    pub stop_signal: Option<String>,
+}
+
+/// An image in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenImage {
+    /// `sha256:` and the manifest's hash.
+    pub manifest_digest: String,
+    /// Bytes of layers, configuration and manifest.
+    pub size: u64,
+    /// Bytes of the layers' archives.
+    pub unpacked_size: u64,
+}
+
+/// What `images ls` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredImage {
+    /// `name:tag`.
+    pub name: String,
+    /// `sha256:...`.
+    pub digest: String,
+    /// Bytes of layers, configuration and manifest.
+    pub size: u64,
+    /// Number of layers.
+    pub layers: usize,
+}
+
+/// What is needed to start an image.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Bottom first.
+    pub layers: Vec<LayerDescriptor>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// The program that runs `cmd`.
+    pub entrypoint: Vec<String>,
+    /// What is run.
+    pub cmd: Vec<String>,
+    /// Absolute.
+    pub working_dir: String,
+    /// `user`, `uid` or `uid:gid`; empty for root.
+    pub user: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Descriptor {
+    pub media_type: String,
+    pub digest: String,
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Platform {
+    architecture: String,
+    os: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Manifest {
+    schema_version: u32,
+    media_type: String,
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Index {
+    schema_version: u32,
+    media_type: String,
+    pub manifests: Vec<Descriptor>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { schema_version: 2, media_type: INDEX.to_owned(), manifests: Vec::new() }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ImageConfig {
+    architecture: String,
+    config: Settings,
+    created: String,
+    history: Vec<History>,
+    os: String,
+    rootfs: RootFs,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Settings {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cmd: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entrypoint: Vec<String>,
+    env: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    exposed_ports: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    stop_signal: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    user: String,
+    working_dir: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct History {
+    #[serde(default)]
+    created: String,
+    #[serde(default)]
+    created_by: String,
+    #[serde(default)]
+    comment: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RootFs {
+    r#type: String,
+    diff_ids: Vec<String>,
+}
+
+/// The images of this user.
+#[derive(Debug, Clone)]
+pub struct ImageStore {
+    root: PathBuf,
+}
+
+impl ImageStore {
+    /// Opens a layout, making what is missing.
+    pub fn open(root: &Path) -> Result<Self, ImageError> {
+        let store = Self { root: root.to_owned() };
+        for folder in ["blobs/sha256", "tmp"] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).map_err(io_error("create", &path))?;
+        }
+        let version = root.join("oci-layout");
+        if !version.exists() {
+            fs::write(&version, "{\"imageLayoutVersion\":\"1.0.0\"}").map_err(io_error("write", &version))?;
+        }
+        Ok(store)
+    }
+
+    /// The layout's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether a blob is there.
+    pub fn has_blob(&self, digest: &str) -> bool {
+        self.blob_path(digest).is_ok_and(|path| path.is_file())
+    }
+
+    /// A blob's file. The digest is checked to be one before it becomes a path.
+    pub fn blob_path(&self, digest: &str) -> Result<PathBuf, ImageError> {
+        let hash = digest.strip_prefix("sha256:").unwrap_or_default();
+        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
+            return Err(ImageError::Malformed { what: format!("{digest:?}"), reason: "it is not a sha256 digest".to_owned() });
+        }
+        Ok(self.root.join("blobs/sha256").join(hash))
+    }
+
+    pub(super) fn new_blob(&self) -> Result<NamedTempFile, ImageError> {
+        let folder = self.root.join("tmp");
+        NamedTempFile::new_in(&folder).map_err(io_error("create a file in", &folder))
+    }
+
+    /// Gives a finished blob its name. The one that is there already stays.
+    pub(super) fn keep_blob(&self, blob: NamedTempFile, digest: &str) -> Result<(), ImageError> {
+        let path = self.blob_path(digest)?;
+        if path.is_file() {
+            return Ok(());
+        }
+        blob.as_file().sync_data().map_err(io_error("write", &path))?;
+        blob.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        Ok(())
+    }
+
+    /// Stores a document; returns its descriptor.
+    pub(super) fn write_document(&self, media_type: &str, document: &impl Serialize) -> Result<Descriptor, ImageError> {
+        let bytes = serde_json::to_vec(document)
+            .map_err(|error| ImageError::Malformed { what: media_type.to_owned(), reason: error.to_string() })?;
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+        if !self.has_blob(&digest) {
+            let mut blob = self.new_blob()?;
+            let path = blob.path().to_owned();
+            blob.write_all(&bytes).map_err(io_error("write", &path))?;
+            self.keep_blob(blob, &digest)?;
+        }
+        Ok(Descriptor {
+            media_type: media_type.to_owned(),
+            digest,
+            size: bytes.len() as u64,
+            annotations: BTreeMap::new(),
+            platform: None,
+        })
+    }
+
+    /// Writes configuration and manifest and gives the image its names.
+    pub fn write_image(&self, spec: &ImageSpec, names: &[String]) -> Result<WrittenImage, ImageError> {
+        let names: Vec<Reference> = names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let config = self.write_document(CONFIG, &configuration(spec))?;
+        let layers: Vec<Descriptor> = spec.layers.iter().map(|layer| descriptor(&layer.descriptor)).collect();
+        let size = layers.iter().chain([&config]).map(|part| part.size).sum::<u64>();
+        let manifest = Manifest { schema_version: 2, media_type: MANIFEST.to_owned(), config, layers };
+        let mut entry = self.write_document(MANIFEST, &manifest)?;
+        entry.platform = Some(Platform { architecture: architecture().to_owned(), os: "linux".to_owned() });
+        self.name(&entry, &names)?;
+        Ok(WrittenImage {
+            size: size + entry.size,
+            manifest_digest: entry.digest,
+            unpacked_size: spec.layers.iter().map(|layer| layer.descriptor.unpacked_size).sum(),
+        })
+    }
+
+    /// Lets names point to a manifest; leaves the index alone when they do already.
+    fn name(&self, entry: &Descriptor, names: &[Reference]) -> Result<(), ImageError> {
+        let _lock = self.lock()?;
+        let mut index = self.index()?;
+        let before = index.manifests.clone();
+        for name in names {
+            let name = name.to_string();
+            index.manifests.retain(|known| known.annotations.get(REF_NAME) != Some(&name));
+            let mut named = entry.clone();
+            named.annotations.insert(REF_NAME.to_owned(), name);
+            index.manifests.push(named);
+        }
+        index.manifests.sort_by(|a, b| a.annotations.cmp(&b.annotations));
+        if index.manifests == before { Ok(()) } else { self.write_index(&index) }
+    }
+
+    /// The images by name.
+    pub fn list(&self) -> Result<Vec<StoredImage>, ImageError> {
+        self.index()?
+            .manifests
+            .into_iter()
+            .map(|entry| {
+                let manifest = self.manifest(&entry.digest)?;
+                let parts = manifest.layers.iter().chain([&manifest.config]);
+                Ok(StoredImage {
+                    name: entry.annotations.get(REF_NAME).cloned().unwrap_or_default(),
+                    size: parts.map(|part| part.size).sum::<u64>() + entry.size,
+                    digest: entry.digest,
+                    layers: manifest.layers.len(),
+                })
+            })
+            .collect()
+    }
+
+    /// The manifest's digest of an image given by name or by the beginning of its digest.
+    pub fn find(&self, wanted: &str) -> Result<String, ImageError> {
+        let index = self.index()?;
+        if let Ok(name) = wanted.parse::<Reference>() {
+            let name = name.to_string();
+            let named = |entry: &&Descriptor| entry.annotations.get(REF_NAME) == Some(&name);
+            if let Some(entry) = index.manifests.iter().find(named) {
+                return Ok(entry.digest.clone());
+            }
+        }
+        let hash = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+        let matches: BTreeSet<&str> = index
+            .manifests
+            .iter()
+            .map(|entry| entry.digest.as_str())
+            .filter(|digest| hash.len() >= 4 && digest.strip_prefix("sha256:").is_some_and(|full| full.starts_with(hash)))
+            .collect();
+        match matches.iter().collect::<Vec<_>>().as_slice() {
+            [] => Err(ImageError::NotFound(wanted.to_owned())),
+            [only] => Ok((**only).to_owned()),
+            _ => Err(ImageError::Ambiguous(wanted.to_owned())),
+        }
+    }
+
+    /// Forgets a name, or all names of a digest, and removes the blobs that no image needs any
+    /// more. Returns the bytes that became free.
+    pub fn remove(&self, wanted: &str) -> Result<u64, ImageError> {
+        let _lock = self.lock()?;
+        let digest = self.find(wanted)?;
+        let name = wanted.parse::<Reference>().map(|name| name.to_string()).ok();
+        let mut index = self.index()?;
+        let named = index.manifests.iter().any(|entry| entry.annotations.get(REF_NAME) == name.as_ref() && name.is_some());
+        index.manifests.retain(|entry| {
+            if named { entry.annotations.get(REF_NAME) != name.as_ref() } else { entry.digest != digest }
+        });
+        self.write_index(&index)?;
+        self.collect_garbage(&index)
+    }
+
+    fn collect_garbage(&self, index: &Index) -> Result<u64, ImageError> {
+        let mut needed = BTreeSet::new();
+        for entry in &index.manifests {
+            let manifest = self.manifest(&entry.digest)?;
+            needed.insert(entry.digest.clone());
+            needed.insert(manifest.config.digest);
+            needed.extend(manifest.layers.into_iter().map(|layer| layer.digest));
+        }
+        let folder = self.root.join("blobs/sha256");
+        let mut freed = 0;
+        for blob in fs::read_dir(&folder).map_err(io_error("list", &folder))?.flatten() {
+            let digest = format!("sha256:{}", blob.file_name().to_string_lossy());
+            if !needed.contains(&digest) {
+                freed += blob.metadata().map_or(0, |meta| meta.len());
+                fs::remove_file(blob.path()).map_err(io_error("remove", &blob.path()))?;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// What is needed to start an image.
+    pub fn runtime_config(&self, digest: &str) -> Result<RuntimeConfig, ImageError> {
+        let manifest = self.manifest(digest)?;
+        let config: ImageConfig = self.document(&manifest.config.digest)?;
+        let diff_ids = config.rootfs.diff_ids;
+        if diff_ids.len() != manifest.layers.len() {
+            let reason = format!("{} layers and {} diff IDs", manifest.layers.len(), diff_ids.len());
+            return Err(ImageError::Malformed { what: digest.to_owned(), reason });
+        }
+        let layers = manifest.layers.into_iter().zip(diff_ids).map(|(layer, diff_id)| LayerDescriptor {
+            media_type: layer.media_type,
+            digest: layer.digest,
+            size: layer.size,
+            diff_id,
+            unpacked_size: 0,
+        });
+        let Settings { cmd, entrypoint, env, user, working_dir, .. } = config.config;
+        Ok(RuntimeConfig { layers: layers.collect(), env, entrypoint, cmd, working_dir, user })
+    }
+
+    pub(super) fn manifest(&self, digest: &str) -> Result<Manifest, ImageError> {
+        let manifest: Manifest = self.document(digest)?;
+        if manifest.media_type == MANIFEST {
+            return Ok(manifest);
+        }
+        let reason = format!("its media type is {}", manifest.media_type);
+        Err(ImageError::Malformed { what: digest.to_owned(), reason })
+    }
+
+    fn document<T: for<'de> Deserialize<'de>>(&self, digest: &str) -> Result<T, ImageError> {
+        let path = self.blob_path(digest)?;
+        let file = File::open(&path).map_err(io_error("open", &path))?;
+        let mut bytes = Vec::new();
+        file.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+        let malformed = |reason: String| ImageError::Malformed { what: digest.to_owned(), reason };
+        if bytes.len() as u64 > DOCUMENT_LIMIT {
+            return Err(malformed(format!("it is larger than {DOCUMENT_LIMIT} bytes")));
+        }
+        check_digest(digest, &Sha256::digest(&bytes))?;
+        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+    }
+
+    /// Reads a whole blob and makes sure that it is what its name says.
+    pub fn verify_blob(&self, digest: &str, size: u64) -> Result<File, ImageError> {
+        let path = self.blob_path(digest)?;
+        let mut file = File::open(&path).map_err(io_error("open", &path))?;
+        let length = file.metadata().map_err(io_error("examine", &path))?.len();
+        if length != size {
+            let reason = format!("it has {length} bytes instead of {size}");
+            return Err(ImageError::Damaged { digest: digest.to_owned(), reason });
+        }
+        check_digest(digest, &crate::hash::of_reader(&file).map_err(io_error("read", &path))?)?;
+        io::Seek::rewind(&mut file).map_err(io_error("read", &path))?;
+        Ok(file)
+    }
+
+    pub(super) fn index(&self) -> Result<Index, ImageError> {
+        let path = self.root.join("index.json");
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| ImageError::Malformed { what: path.display().to_string(), reason: error.to_string() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
+            Err(error) => Err(io_error("read", &path)(error)),
+        }
+    }
+
+    pub(super) fn write_index(&self, index: &Index) -> Result<(), ImageError> {
+        let path = self.root.join("index.json");
+        let mut file = self.new_blob()?;
+        serde_json::to_writer(&mut file, index).map_err(|error| io_error("write", &path)(error.into()))?;
+        file.as_file().sync_data().map_err(io_error("write", &path))?;
+        file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        Ok(())
+    }
+
+    /// Held while the index changes.
+    fn lock(&self) -> Result<File, ImageError> {
+        let path = self.root.join("tmp/lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+        file.lock().map_err(io_error("lock", &path))?;
+        Ok(file)
+    }
+}
+
+fn check_digest(digest: &str, hash: &[u8]) -> Result<(), ImageError> {
+    let found = format!("sha256:{}", hex::encode(hash));
+    if found == digest {
+        return Ok(());
+    }
+    Err(ImageError::Damaged { digest: digest.to_owned(), reason: format!("its content has the digest {found}") })
+}
+
+fn descriptor(layer: &LayerDescriptor) -> Descriptor {
+    Descriptor {
+        media_type: layer.media_type.clone(),
+        digest: layer.digest.clone(),
+        size: layer.size,
+        annotations: BTreeMap::new(),
+        platform: None,
+    }
+}
+
+/// This machine's architecture in OCI's words.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "x86_64" => "amd64",
+        other => other,
+    }
+}
+
+fn configuration(spec: &ImageSpec) -> ImageConfig {
+    let ports = spec.exposed_ports.iter().map(|port| {
+        let port = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
+        (port, BTreeMap::new())
+    });
+    ImageConfig {
+        architecture: architecture().to_owned(),
+        config: Settings {
+            cmd: spec.cmd.clone(),
+            entrypoint: spec.entrypoint.clone(),
+            env: spec.env.clone(),
+            exposed_ports: ports.collect(),
+            labels: spec.labels.clone(),
+            stop_signal: spec.stop_signal.clone().unwrap_or_default(),
+            user: spec.user.clone().unwrap_or_default(),
+            working_dir: spec.working_dir.clone(),
+        },
+        created: CREATED.to_owned(),
+        history: spec
+            .layers
+            .iter()
+            .map(|layer| History {
+                created: CREATED.to_owned(),
+                created_by: "packwright".to_owned(),
+                comment: layer.comment.clone(),
+            })
+            .collect(),
+        os: "linux".to_owned(),
+        rootfs: RootFs {
+            r#type: "layers".to_owned(),
+            diff_ids: spec.layers.iter().map(|layer| layer.descriptor.diff_id.clone()).collect(),
+        },
+    }
+}
+
+/// Unpacks a verified layer into a folder, keeping its deletions as overlayfs does, or, with
+/// `apply`, carrying them out.
+pub(super) fn unpack(store: &ImageStore, layer: &LayerDescriptor, into: &Path, whiteouts: Whiteouts) -> Result<(), ImageError> {
+    let unpack = |source| ImageError::Unpack { digest: layer.digest.clone(), source };
+    let blob = store.verify_blob(&layer.digest, layer.size)?;
+    let plain: Box<dyn Read> = match layer.media_type.rsplit('+').next() {
+        Some("gzip") => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, blob))),
+        _ if layer.media_type.ends_with(".tar") => Box::new(blob),
+        _ => {
+            let reason = format!("layers of type {} cannot be unpacked", layer.media_type);
+            return Err(ImageError::Malformed { what: layer.digest.clone(), reason });
+        }
+    };
+    let mut hashing = HashingReader::new(plain);
+    let root = Root::open(into).map_err(unpack)?;
+    let options = UnpackOptions {
+        strip_components: 0,
+        prefix: Path::new(""),
+        whiteouts,
+        owners: true,
+        keep: None,
+        limits: Limits::default(),
+    };
+    unpack_tar(&mut hashing, &root, &options).map_err(unpack)?;
+    io::copy(&mut hashing, &mut io::sink()).map_err(|error| unpack(crate::unpack::UnpackError::Read(error)))?;
+    let found = format!("sha256:{}", hex::encode(hashing.finish()));
+    if found == layer.diff_id {
+        return Ok(());
+    }
+    Err(ImageError::Damaged { digest: layer.digest.clone(), reason: format!("its diff ID is {found}, not {}", layer.diff_id) })
+}
+
+/// Unpacks a verified layer into a folder as a lower tree for overlayfs.
+pub fn unpack_layer(store: &ImageStore, layer: &LayerDescriptor, into: &Path) -> Result<(), ImageError> {
+    unpack(store, layer, into, Whiteouts::Overlay)
+}

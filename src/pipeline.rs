@@ -1,0 +1,453 @@
+//! A build from beginning to end, and the run of an image: the only place where the
+//! environment, the engine and the image meet.
+//!
+//! ```text
+//! Repo -> plan -> LockedEnvironment -> Roots -> phases -> Layers -> Image -> destinations
+//! ```
+
+mod assemble;
+mod phases;
+pub mod run;
+mod source;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use packwright_providers::{BuildPlan, Overrides, Phase, PlanError, Planned, Repo};
+use thiserror::Error;
+
+use crate::cache::{Cache, CacheError};
+use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Streams};
+use crate::environment::{EnvironmentError, EnvironmentRequest, RootJob, RootRunner, Sources};
+use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
+use crate::report::{Event, Report, Step};
+
+pub use source::SourceError;
+
+/// The system's own part of `PATH`, behind what toolchains and phases add.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why there is no image.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// The repository or its plan is wrong.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Nothing says how to build this repository.
+    #[error("nothing here says how to build {0}")]
+    NothingDetected(PathBuf, Vec<String>),
+    /// The plan has no start command.
+    #[error("no start command was found for {0}")]
+    NoStart(PathBuf),
+    /// The start command names a program that the image lacks.
+    #[error("the start command's program {program} is not in the image")]
+    StartNotFound {
+        /// The first word of the start command.
+        program: String,
+        /// The start command.
+        command: String,
+    },
+    /// The environment could not be made.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The app's files could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The sandbox could not be made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A command of a phase failed.
+    #[error("phase {phase} failed with {exit}: {command}")]
+    PhaseFailed {
+        /// The phase.
+        phase: String,
+        /// The command.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+        /// Its last lines.
+        tail: Vec<String>,
+        /// The lines look as if a script had Windows line ends.
+        carriage_return: bool,
+    },
+    /// A signal asked for the end.
+    #[error("interrupted")]
+    Interrupted(i32),
+    /// Layers or the image could not be written or read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The image could not be delivered.
+    #[error("cannot write {destination}")]
+    Destination {
+        /// Where to.
+        destination: String,
+        /// Why not.
+        source: ImageError,
+    },
+    /// A static asset's name leads out of its folder.
+    #[error("staticAssets: {0:?} is not a path inside /assets")]
+    AssetName(String),
+    /// The cache folder failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A file system call failed.
+    #[error("{action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl PipelineError {
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    fn json(error: serde_json::Error) -> Self {
+        Self::Io { action: "encode", path: PathBuf::from("a layer's descriptor"), source: error.into() }
+    }
+}
+
+/// What the caller wants built.
+#[derive(Debug, Default)]
+pub struct BuildOptions {
+    /// The app's folder.
+    pub source: PathBuf,
+    /// What the command line changes of the plan.
+    pub overrides: Overrides,
+    /// Names for the local store; the first is the image's own.
+    pub names: Vec<String>,
+    /// Labels beyond the plan's.
+    pub labels: BTreeMap<String, String>,
+    /// Where else the image goes.
+    pub destinations: Vec<Destination>,
+    /// Build although nothing says how to start.
+    pub allow_no_start: bool,
+    /// Run every phase, whatever the cache has.
+    pub no_cache: bool,
+    /// Names the cache mounts, instead of the app's path.
+    pub cache_key: Option<String>,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// The image in the store.
+    pub image: WrittenImage,
+    /// Its names.
+    pub names: Vec<String>,
+    /// Phases that ran.
+    pub phases_run: usize,
+    /// Layers that had to be written.
+    pub layers_written: usize,
+}
+
+/// Everything that the parts of a build share.
+pub struct Build<'a> {
+    /// What is wanted.
+    pub options: &'a BuildOptions,
+    /// The cache folder.
+    pub cache: &'a Cache,
+    /// The local images.
+    pub store: &'a ImageStore,
+    /// Runs commands.
+    pub engine: &'a dyn Engine,
+    /// Where registries are.
+    pub sources: &'a Sources,
+    /// Hears what happens.
+    pub report: &'a dyn Report,
+    /// Signals that ask for the end.
+    pub interrupt: &'a Interrupt,
+}
+
+impl Build<'_> {
+    /// Builds the image.
+    pub fn run(&self) -> Result<Built, PipelineError> {
+        let repo = Repo::open(&self.options.source).map_err(PlanError::from)?;
+        let planned = self.plan(&repo)?;
+        let plan = &planned.plan;
+        let request = EnvironmentRequest::from_plan(plan);
+        let lock = crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
+        let roots = crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
+        let source = self.read_source(&repo)?;
+        let results = phases::run(self, plan, &source, &roots)?;
+        let layers = assemble::layers(self, plan, &source, &roots, &results)?;
+        let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers);
+        self.check_start(plan, &spec, &roots, &source, &results)?;
+        let image = self.store.write_image(&spec, &self.options.names)?;
+        self.smoke_test(plan, &image)?;
+        self.deliver(&image)?;
+        let built = Built {
+            names: self.options.names.clone(),
+            phases_run: results.steps.iter().filter(|step| step.ran).count(),
+            layers_written: layers.written,
+            image,
+        };
+        self.report.event(Event::Finished {
+            digest: built.image.manifest_digest.clone(),
+            size: built.image.size,
+            unpacked_size: built.image.unpacked_size,
+            names: built.names.clone(),
+            phases_run: built.phases_run,
+            layers_written: built.layers_written,
+        });
+        Ok(built)
+    }
+
+    fn plan(&self, repo: &Repo) -> Result<Planned, PipelineError> {
+        let planned = packwright_providers::plan(repo, &self.options.overrides)?;
+        for decision in &planned.decisions {
+            self.report.event(Event::Decided {
+                subject: decision.subject.clone(),
+                choice: decision.choice.clone(),
+                reason: decision.reason.clone(),
+            });
+        }
+        for message in &planned.warnings {
+            self.report.event(Event::Warning { message: message.clone() });
+        }
+        let source = self.options.source.clone();
+        if planned.plan.phases.is_empty() && planned.plan.start.is_none() {
+            return Err(PipelineError::NothingDetected(source, planned.advice));
+        }
+        let starts = planned.plan.start.as_ref().is_some_and(|start| start.cmd.is_some());
+        if !starts && !self.options.allow_no_start {
+            return Err(PipelineError::NoStart(source));
+        }
+        Ok(planned)
+    }
+
+    fn read_source(&self, repo: &Repo) -> Result<source::SourceTree, PipelineError> {
+        let entries = repo.entries().map_err(PlanError::from)?;
+        for path in repo.skipped() {
+            let message = format!("{path} is a socket, pipe or device and is left out");
+            self.report.event(Event::Warning { message });
+        }
+        let root = repo.root().unwrap_or(&self.options.source);
+        Ok(source::SourceTree::read(root, entries)?)
+    }
+
+    /// A phase's commands with the hooks around it.
+    fn commands_of(&self, plan: &BuildPlan, name: &str, phase: &Phase) -> Vec<String> {
+        let hooks = plan.hooks.clone().unwrap_or_default();
+        let (before, after) = match name {
+            "install" => (hooks.pre_install, hooks.post_install),
+            "build" => (hooks.pre_build, hooks.post_build),
+            "test" => (hooks.pre_test, hooks.post_test),
+            _ => (None, None),
+        };
+        let own = phase.cmds.clone();
+        [before, own, after].into_iter().flatten().flatten().filter(|command| !command.trim().is_empty()).collect()
+    }
+
+    /// Tells one app's cache mounts from another's.
+    fn app_identity(&self) -> String {
+        std::fs::canonicalize(&self.options.source).unwrap_or_default().display().to_string()
+    }
+
+    /// Runs the `postPackage` hooks inside the finished image.
+    fn smoke_test(&self, plan: &BuildPlan, image: &WrittenImage) -> Result<(), PipelineError> {
+        let hooks = plan.hooks.clone().unwrap_or_default();
+        for command in hooks.post_package.into_iter().flatten() {
+            let step = Step::start(self.report, "postPackage", format!("postPackage: {command}"));
+            let container = run::Container {
+                cache: self.cache,
+                store: self.store,
+                engine: self.engine,
+                report: self.report,
+                interrupt: self.interrupt,
+            };
+            container.smoke_test(&image.manifest_digest, &command, step.name())?;
+            step.finish(false, "");
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, image: &WrittenImage) -> Result<(), PipelineError> {
+        for destination in &self.options.destinations {
+            let step = Step::start(self.report, format!("output:{destination}"), format!("write {destination}"));
+            crate::image::export(self.store, &image.manifest_digest, &self.options.names, destination)
+                .map_err(|source| PipelineError::Destination { destination: destination.to_string(), source })?;
+            step.finish(false, "");
+        }
+        Ok(())
+    }
+
+    /// Refuses a start command whose program is nowhere in the image, where that can be told.
+    fn check_start(
+        &self,
+        plan: &BuildPlan,
+        spec: &crate::image::ImageSpec,
+        roots: &crate::environment::Roots,
+        source: &source::SourceTree,
+        results: &phases::Results,
+    ) -> Result<(), PipelineError> {
+        let Some(command) = plan.start.as_ref().and_then(|start| start.cmd.as_deref()) else { return Ok(()) };
+        let Some(program) = program_of(command) else { return Ok(()) };
+        let search = spec.env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(SYSTEM_PATH);
+        let places: Vec<String> = if program.contains('/') {
+            vec![absolute_program(program)]
+        } else {
+            search.split(':').map(|folder| format!("{}/{program}", folder.trim_matches('/'))).collect()
+        };
+        let trees: Vec<&Path> = roots
+            .run
+            .iter()
+            .map(|tree| tree.dir.as_path())
+            .chain(results.steps.iter().map(|step| step.dir.as_path()))
+            .collect();
+        let found = places.iter().any(|place| {
+            let in_source = Path::new(place).strip_prefix(source::APP);
+            trees.iter().any(|tree| tree.join(place).symlink_metadata().is_ok())
+                || in_source.is_ok_and(|inside| source.root().join(inside).symlink_metadata().is_ok())
+        });
+        if found {
+            return Ok(());
+        }
+        let error = PipelineError::StartNotFound { program: program.to_owned(), command: command.to_owned() };
+        if self.options.allow_no_start {
+            self.report.event(Event::Warning { message: error.to_string() });
+            return Ok(());
+        }
+        Err(error)
+    }
+}
+
+/// The program of a start command that is a plain call; `None` where a shell decides.
+fn program_of(command: &str) -> Option<&str> {
+    const BUILTINS: [&str; 14] =
+        [".", ":", "[", "[[", "cd", "echo", "eval", "exec", "export", "if", "source", "test", "ulimit", "while"];
+    let word = command.split_whitespace().next()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./+@".contains(&byte);
+    (word.bytes().all(plain) && !BUILTINS.contains(&word)).then_some(word)
+}
+
+/// A program's path in the root, without a leading slash; relative ones lie in the app.
+fn absolute_program(program: &str) -> String {
+    let path = if program.starts_with('/') { PathBuf::from(program) } else { Path::new("/app").join(program) };
+    let parts: Vec<String> = path
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect();
+    parts.join("/")
+}
+
+/// `PATH` with the given entries before the system's.
+fn search_path(entries: &[String]) -> String {
+    entries.iter().map(String::as_str).chain([SYSTEM_PATH]).collect::<Vec<_>>().join(":")
+}
+
+/// The place of a static asset below a folder.
+fn asset_path(folder: &Path, name: &str) -> Result<PathBuf, PipelineError> {
+    let inside = Path::new(name);
+    let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
+    if plain && !name.is_empty() { Ok(folder.join(inside)) } else { Err(PipelineError::AssetName(name.to_owned())) }
+}
+
+/// Removes the folders that a job needed beside its changes.
+fn remove_workspace(workspace: &Path) -> Result<(), PipelineError> {
+    for name in ["work", "merged", "tmp"] {
+        let path = workspace.join(name);
+        crate::cache::remove_tree(&path).map_err(|e| PipelineError::io("remove", &path, e))?;
+    }
+    Ok(())
+}
+
+/// Bytes for a person: `1.2 MB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "kB", "MB", "GB"];
+    let mut unit = 0;
+    let mut scaled = bytes * 10;
+    while scaled >= 10_000 && unit + 1 < UNITS.len() {
+        scaled /= 1000;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {}", scaled / 10, scaled % 10, UNITS[unit]) }
+}
+
+/// The environment's scripts run in the same sandbox as phases, without the network.
+impl RootRunner for Build<'_> {
+    fn run(&self, job: &RootJob<'_>) -> Result<(), String> {
+        let staging = self.cache.staging().map_err(|error| error.to_string())?;
+        let binds = job
+            .binds
+            .iter()
+            .map(|(source, target)| crate::engine::Bind {
+                source: source.clone(),
+                target: target.clone(),
+                read_only: true,
+            })
+            .collect();
+        let sandboxed = Job {
+            base: self.cache.root().to_owned(),
+            lowers: job.lowers.to_vec(),
+            workspace: staging.path().to_owned(),
+            binds,
+            argv: ["/bin/sh", "-e", "-c", job.script].map(str::to_owned).to_vec(),
+            env: job.env.clone(),
+            directory: "/".to_owned(),
+            network: Network::None,
+            streams: Streams::Captured,
+            user: (0, 0),
+        };
+        let step = Step::start(self.report, format!("root:{}", job.title), job.title);
+        let mut tail = Vec::new();
+        let outcome = self.engine.run(&sandboxed, self.interrupt, &mut |stream, line| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            tail.push(line.clone());
+            self.report.event(Event::Output { step: step.name().to_owned(), stream, line });
+        });
+        match outcome {
+            Ok(outcome) if outcome.exit.success() => {}
+            Ok(outcome) => {
+                let last = tail.split_off(tail.len().saturating_sub(10)).join("\n");
+                return Err(format!("{}\n{last}", outcome.exit));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        // The caller's folder takes the place of the changes; it is empty and on the same disk.
+        std::fs::remove_dir(job.upper)
+            .and_then(|()| std::fs::rename(staging.path().join("upper"), job.upper))
+            .map_err(|error| format!("keep the changes: {error}"))?;
+        step.finish(false, "");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_of_a_plain_start_command_is_known() {
+        assert_eq!(program_of("npm run start"), Some("npm"));
+        assert_eq!(program_of("./out --port $PORT"), Some("./out"));
+        assert_eq!(program_of("PORT=3 node x"), None);
+        assert_eq!(program_of("[[ -z $PORT ]] && x"), None);
+        assert_eq!(program_of("$CMD"), None);
+        assert_eq!(absolute_program("./out"), "app/out");
+        assert_eq!(absolute_program("/usr/bin/env"), "usr/bin/env");
+    }
+
+    #[test]
+    fn assets_stay_in_their_folder() {
+        assert!(asset_path(Path::new("assets"), "a/b.conf").is_ok());
+        for bad in ["../x", "/etc/passwd", "a/../../b", ""] {
+            assert!(asset_path(Path::new("assets"), bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(size(12), "12 B");
+        assert_eq!(size(1_234_567), "1.2 MB");
+    }
+}

@@ -1,0 +1,233 @@
+//! From trees and source files to the image's layers, one for each cause of change.
+//!
+//! Order: base, system packages, toolchains, what phases made of manifests alone (dependencies),
+//! the source, what phases made of the source. A layer whose content key is known and whose blob
+//! is in the store is not written again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use packwright_providers::BuildPlan;
+
+use super::phases::{Results, StepResult, overrides};
+use super::source::{APP, SourceFile, SourceKind, SourceTree};
+use super::{Build, PipelineError};
+use crate::cache::{Key, Kind};
+use crate::environment::{Roots, RunTree};
+use crate::image::{Compression, ImageSpec, Layer, LayerContent, LayerDescriptor, write_layer};
+use crate::report::Step;
+
+/// Raised when the bytes of a layer change for the same content.
+const LAYER_FORMAT: &str = "1";
+
+/// What phases may leave there belongs to the machine that builds, not to the image.
+const VOLATILE: [&str; 15] = [
+    "dev",
+    "proc",
+    "run",
+    "sys",
+    "tmp",
+    "var/tmp",
+    "var/cache",
+    "var/log",
+    "var/lib/apt",
+    "var/lib/dpkg",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/ld.so.cache",
+    "etc/resolv.conf",
+    "root/.bash_history",
+];
+
+/// The layers of an image and how many had to be written.
+pub struct Layers {
+    /// Bottom first.
+    pub layers: Vec<Layer>,
+    /// How many were not in the store.
+    pub written: usize,
+}
+
+/// Writes what the store lacks of the image's layers.
+pub fn layers(
+    build: &Build<'_>,
+    plan: &BuildPlan,
+    source: &SourceTree,
+    roots: &Roots,
+    results: &Results,
+) -> Result<Layers, PipelineError> {
+    let mut done = Layers { layers: Vec::new(), written: 0 };
+    for tree in &roots.run {
+        run_tree_layer(build, tree, &mut done)?;
+    }
+    let (early, late): (Vec<&StepResult>, Vec<&StepResult>) = results.steps.iter().partition(|step| step.before_source);
+    for step in early {
+        step_layer(build, roots, step, plan, &mut done)?;
+    }
+    source_layer(build, plan, source, results, &mut done)?;
+    for step in late {
+        step_layer(build, roots, step, plan, &mut done)?;
+    }
+    Ok(done)
+}
+
+/// The image's configuration.
+pub fn spec(build: &Build<'_>, plan: &BuildPlan, roots: &Roots, path: &[String], layers: Vec<Layer>) -> ImageSpec {
+    let start = plan.start.as_ref();
+    let phase_path: Vec<String> = path.iter().filter(|entry| !roots.build_path.contains(entry)).cloned().collect();
+    let path: Vec<String> = phase_path.into_iter().chain(roots.run_path.iter().cloned()).collect();
+    let mut env = vec![format!("PATH={}", super::search_path(&path))];
+    env.extend(plan.variables.iter().map(|(name, value)| format!("{name}={value}")));
+    let image = plan.image.clone().unwrap_or_default();
+    let mut labels: BTreeMap<String, String> = image.labels.unwrap_or_default();
+    labels.extend(build.options.labels.clone());
+    ImageSpec {
+        layers,
+        env,
+        entrypoint: image.entrypoint.unwrap_or_else(|| ["/bin/bash", "-l", "-c"].map(str::to_owned).to_vec()),
+        cmd: start.and_then(|start| start.cmd.clone()).into_iter().collect(),
+        working_dir: format!("/{APP}"),
+        labels,
+        user: image.user.or_else(|| start.and_then(|start| start.user.clone())),
+        exposed_ports: image.ports.unwrap_or_default(),
+        stop_signal: image.stop_signal,
+        ..ImageSpec::default()
+    }
+}
+
+fn run_tree_layer(build: &Build<'_>, tree: &RunTree, done: &mut Layers) -> Result<(), PipelineError> {
+    let key = Key::build("layer").field("format", LAYER_FORMAT).field("tree", tree.key.as_str()).finish();
+    layer(build, &key, &tree.title, done, || {
+        let excluded = globs(&tree.excluded)?;
+        let keep = |path: &Path| !excluded.is_match(path);
+        Ok(LayerContent::from_tree(&tree.dir, &keep, tree.overlay)?)
+    })
+}
+
+/// What a phase changed, without mount points, the machine's files, and what `start` leaves out.
+fn step_layer(
+    build: &Build<'_>,
+    roots: &Roots,
+    step: &StepResult,
+    plan: &BuildPlan,
+    done: &mut Layers,
+) -> Result<(), PipelineError> {
+    let only = only_files(plan);
+    let key = Key::build("layer")
+        .field("format", LAYER_FORMAT)
+        .field("step", step.key.as_str())
+        .list("only", only.unwrap_or_default())
+        .list("run", roots.run.iter().map(|tree| tree.key.as_str()))
+        .finish();
+    let selection = super::source::Selection::new(only.unwrap_or_default())?;
+    layer(build, &key, &step.phase, done, || {
+        let keep = |path: &Path| {
+            let absolute = Path::new("/").join(path);
+            let volatile = VOLATILE.iter().any(|prefix| path.starts_with(prefix));
+            let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
+            let left_out = only.is_some()
+                && path.strip_prefix(APP).is_ok_and(|inside| !selection.contains_or_leads_to(inside));
+            !volatile && !mounted && !left_out && !deletes_nothing(roots, step, path)
+        };
+        Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
+    })
+}
+
+/// A deletion of something that only the build's root had needs no trace in the image.
+fn deletes_nothing(roots: &Roots, step: &StepResult, path: &Path) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let deletion = step
+        .dir
+        .join(path)
+        .symlink_metadata()
+        .is_ok_and(|meta| meta.file_type().is_char_device() && meta.rdev() == 0);
+    deletion && !path.starts_with(APP) && !roots.run.iter().any(|tree| tree.dir.join(path).symlink_metadata().is_ok())
+}
+
+/// The source files, straight from the user's tree, and the plan's assets.
+fn source_layer(
+    build: &Build<'_>,
+    plan: &BuildPlan,
+    source: &SourceTree,
+    results: &Results,
+    done: &mut Layers,
+) -> Result<(), PipelineError> {
+    let early: Vec<&StepResult> = results.steps.iter().filter(|step| step.before_source).collect();
+    let superseded = |file: &SourceFile| {
+        file.kind != SourceKind::Directory
+            && results.placed_early.contains(&file.path)
+            && early.iter().any(|step| overrides(step, &file.path))
+    };
+    let files: Vec<&SourceFile> =
+        source.select(only_files(plan))?.into_iter().filter(|file| !superseded(file)).collect();
+    let assets = plan.static_assets.clone().unwrap_or_default();
+    let key = Key::build("layer")
+        .field("format", LAYER_FORMAT)
+        .field("source", super::source::key(&files).as_str())
+        .map("assets", &assets)
+        .finish();
+    layer(build, &key, "app", done, || {
+        let mut content = LayerContent::new();
+        content.add_directory(Path::new(APP), 0o755)?;
+        for file in &files {
+            let inside = Path::new(APP).join(&file.path);
+            match &file.kind {
+                SourceKind::Directory => content.add_directory(&inside, file.mode)?,
+                SourceKind::Symlink(target) => content.add_symlink(&inside, target)?,
+                SourceKind::File { .. } => content.add_file_from(&source.root().join(&file.path), &inside, file.mode)?,
+            }
+        }
+        for (name, text) in &assets {
+            content.add_bytes(&super::asset_path(Path::new("assets"), name)?, 0o644, text.clone().into_bytes())?;
+        }
+        Ok(content)
+    })?;
+    source.verify(&files)?;
+    Ok(())
+}
+
+/// Adds a layer: from the store when its key is known there, else written.
+fn layer<'c>(
+    build: &Build<'_>,
+    key: &Key,
+    title: &str,
+    done: &mut Layers,
+    content: impl FnOnce() -> Result<LayerContent<'c>, PipelineError>,
+) -> Result<(), PipelineError> {
+    if let Some(descriptor) = known(build, key) {
+        done.layers.push(Layer { descriptor, comment: title.to_owned() });
+        return Ok(());
+    }
+    let content = content()?;
+    if content.is_empty() {
+        return Ok(());
+    }
+    let step = Step::start(build.report, format!("layer:{title}"), format!("layer {title}"));
+    let descriptor = write_layer(&content, build.store, Compression::default())?;
+    build.cache.write(Kind::Layer, key, &serde_json::to_vec(&descriptor).map_err(PipelineError::json)?)?;
+    let note = format!("{} unpacked, {} compressed", super::size(descriptor.unpacked_size), super::size(descriptor.size));
+    step.finish(false, note);
+    done.written += 1;
+    done.layers.push(Layer { descriptor, comment: title.to_owned() });
+    Ok(())
+}
+
+/// A layer of that key whose blob the store still has.
+fn known(build: &Build<'_>, key: &Key) -> Option<LayerDescriptor> {
+    let path = build.cache.find(Kind::Layer, key)?;
+    let descriptor: LayerDescriptor = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    build.store.has_blob(&descriptor.digest).then_some(descriptor)
+}
+
+/// What of the app the plan wants in the image; `None` is all of it.
+fn only_files(plan: &BuildPlan) -> Option<&[String]> {
+    plan.start.as_ref().and_then(|start| start.only_include_files.as_deref())
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, PipelineError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(super::source::SourceError::Pattern)?);
+    }
+    Ok(set.build().map_err(super::source::SourceError::Pattern)?)
+}

@@ -1,0 +1,394 @@
+//! Runs the plan's phases, each from the snapshot before it, and remembers what they changed.
+//!
+//! A step's key is the hash of its parent, its commands, its variables and the files that it
+//! sees; a step with a known key does not run again. What a phase may see is decided here, how
+//! it is confined is the engine's business.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use packwright_providers::{BuildPlan, Phase};
+
+use super::source::{APP, SourceFile, SourceTree};
+use super::{Build, PipelineError};
+use crate::cache::{Key, Kind, Lock};
+use crate::engine::{Bind, EngineError, Exit, Job, Network, Streams};
+use crate::environment::Roots;
+use crate::report::{Event, Step};
+
+/// Raised when the meaning of a step's key changes, so that results of old versions are not used.
+const STEP_FORMAT: &str = "1";
+
+/// How many of a failed command's last lines its error repeats.
+const TAIL: usize = 30;
+
+/// Folders of which a cache mount is shared by all of the user's apps: what lies in the app's own
+/// folder belongs to one app.
+const SHARED_OUTSIDE: &str = "/app";
+
+/// Where phases find the machine's certificate authorities; below a file system that is never
+/// part of a layer.
+const AUTHORITIES: &str = "/run/packwright/ca-certificates.crt";
+
+/// Variables by which common clients find certificate authorities.
+const AUTHORITY_VARIABLES: [&str; 11] = [
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "CURL_CA_BUNDLE",
+    "DENO_CERT",
+    "GIT_SSL_CAINFO",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "npm_config_cafile",
+];
+
+/// What a phase left: an overlay's upper folder.
+#[derive(Debug)]
+pub struct StepResult {
+    /// The phase.
+    pub phase: String,
+    /// The tree of changes.
+    pub dir: PathBuf,
+    /// Its key.
+    pub key: Key,
+    /// True when the phase saw only the files it named: its output changes with those.
+    pub before_source: bool,
+    /// False when an earlier build's result was used.
+    pub ran: bool,
+    /// Absolute paths of the cache mounts, which are not part of the result.
+    pub mounts: Vec<String>,
+}
+
+/// What the phases made of the source.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// In the order in which they ran.
+    pub steps: Vec<StepResult>,
+    /// Files that were in a root before a step which saw only some, by path; a step that changed
+    /// one of them wins over the source.
+    pub placed_early: BTreeSet<PathBuf>,
+    /// `PATH` of the last phase, first entry first.
+    pub path: Vec<String>,
+}
+
+/// Runs all phases in their order.
+pub fn run(build: &Build<'_>, plan: &BuildPlan, source: &SourceTree, roots: &Roots) -> Result<Results, PipelineError> {
+    let mut state = State {
+        build,
+        plan,
+        source,
+        roots,
+        lowers: roots.build.iter().cloned().map(Lower::Tree).collect(),
+        parent: roots.key.clone(),
+        placed: BTreeSet::new(),
+        results: Results { path: roots.build_path.clone(), ..Results::default() },
+    };
+    state.place_assets()?;
+    for name in plan.phases_in_order()? {
+        if let Some(phase) = plan.phases.get(name) {
+            state.run_phase(name, phase)?;
+        }
+    }
+    Ok(state.results)
+}
+
+/// A part of a root. Source files are copied only when a step has to run on them.
+enum Lower<'a> {
+    Tree(PathBuf),
+    Source(Vec<&'a SourceFile>),
+}
+
+struct State<'a> {
+    build: &'a Build<'a>,
+    plan: &'a BuildPlan,
+    source: &'a SourceTree,
+    roots: &'a Roots,
+    lowers: Vec<Lower<'a>>,
+    parent: Key,
+    placed: BTreeSet<PathBuf>,
+    results: Results,
+}
+
+/// A phase with everything that its key and its jobs need.
+struct Prepared<'a> {
+    name: &'a str,
+    commands: Vec<String>,
+    env: BTreeMap<String, String>,
+    network: Network,
+    mounts: Vec<String>,
+}
+
+impl<'a> State<'a> {
+    /// Puts the plan's static assets into the root, where commands of any phase find them.
+    fn place_assets(&mut self) -> Result<(), PipelineError> {
+        let Some(assets) = self.plan.static_assets.as_ref().filter(|assets| !assets.is_empty()) else { return Ok(()) };
+        let key = Key::build("assets").map("files", assets).finish();
+        let cache = self.build.cache;
+        let path = match cache.find(Kind::Source, &key) {
+            Some(path) => path,
+            None => {
+                let staging = cache.staging()?;
+                let folder = staging.path().join("fs/assets");
+                for (name, text) in assets {
+                    let file = super::asset_path(&folder, name)?;
+                    let parent = file.parent().unwrap_or(&folder);
+                    fs::create_dir_all(parent).map_err(|e| PipelineError::io("create", parent, e))?;
+                    fs::write(&file, text).map_err(|e| PipelineError::io("write", &file, e))?;
+                }
+                cache.commit(staging, Kind::Source, &key)?
+            }
+        };
+        self.lowers.push(Lower::Tree(path.join("fs")));
+        self.parent = Key::build("step-parent").field("parent", self.parent.as_str()).field("assets", key.as_str()).finish();
+        Ok(())
+    }
+
+    fn run_phase(&mut self, name: &str, phase: &Phase) -> Result<(), PipelineError> {
+        for path in phase.paths.iter().flatten() {
+            self.results.path.insert(0, path.clone());
+        }
+        let commands = self.build.commands_of(self.plan, name, phase);
+        if commands.is_empty() {
+            return Ok(());
+        }
+        // Hooks are the user's own and may read any file.
+        let hooked = commands.len() != phase.cmds.iter().flatten().count();
+        let patterns = phase.only_include_files.as_deref().filter(|_| !hooked);
+        let files: Vec<&'a SourceFile> = self
+            .source
+            .select(patterns)?
+            .into_iter()
+            .filter(|file| !self.placed.contains(&file.path))
+            .collect();
+        let source_key = super::source::key(&files);
+        let prepared = Prepared {
+            name,
+            commands,
+            env: self.variables(),
+            network: if phase.network == Some(false) { Network::None } else { Network::Host },
+            mounts: phase.cache_directories.iter().flatten().map(|path| absolute(path)).collect(),
+        };
+        let key = self.step_key(&prepared, &source_key);
+        let title = format!("{name}: {}", prepared.commands.join(" && "));
+        let step = Step::start(self.build.report, format!("phase:{name}"), title);
+        let found = if self.build.options.no_cache { None } else { self.build.cache.find(Kind::Step, &key) };
+        let ran = found.is_none();
+        self.placed.extend(files.iter().map(|file| file.path.clone()));
+        if patterns.is_some() {
+            self.results.placed_early.extend(files.iter().map(|file| file.path.clone()));
+        }
+        if !files.is_empty() {
+            self.lowers.push(Lower::Source(files));
+        }
+        let dir = match found {
+            Some(path) => path.join("fs"),
+            None => self.execute(&prepared, &key, step.name())?,
+        };
+        step.finish(!ran, "");
+        self.lowers.push(Lower::Tree(dir.clone()));
+        self.parent = key.clone();
+        let before_source = patterns.is_some() && !self.results.steps.iter().any(|step| !step.before_source);
+        self.results.steps.push(StepResult {
+            phase: name.to_owned(),
+            dir,
+            key,
+            before_source,
+            ran,
+            mounts: prepared.mounts,
+        });
+        Ok(())
+    }
+
+    /// The variables of a phase: the system's, the toolchains', the plan's, in rising order.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let mut env: BTreeMap<String, String> = [
+            ("HOME", "/root"),
+            ("USER", "root"),
+            ("LANG", "C.UTF-8"),
+            ("SHELL", "/bin/bash"),
+            // 1980, the first year that zip archives can express.
+            ("SOURCE_DATE_EPOCH", "315532800"),
+            ("DEBIAN_FRONTEND", "noninteractive"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        env.extend(self.roots.variables.clone());
+        env.extend(self.plan.variables.clone());
+        env.insert("PATH".to_owned(), super::search_path(&self.results.path));
+        env
+    }
+
+    fn step_key(&self, phase: &Prepared<'_>, source: &Key) -> Key {
+        let Prepared { name, commands, env, network, mounts } = phase;
+        Key::build("step")
+            .field("format", STEP_FORMAT)
+            .field("parent", self.parent.as_str())
+            .field("source", source.as_str())
+            .field("phase", name)
+            .list("commands", commands)
+            .map("env", env)
+            .field("network", format!("{network:?}"))
+            .list("mounts", mounts)
+            .finish()
+    }
+
+    /// Runs a phase's commands one after the other over one set of changes, and keeps these.
+    fn execute(&self, phase: &Prepared<'_>, key: &Key, step: &str) -> Result<PathBuf, PipelineError> {
+        let cache = self.build.cache;
+        let staging = cache.staging()?;
+        let (mut binds, _locks) = self.mounts(phase)?;
+        let mut env = phase.env.clone();
+        if phase.network == Network::Host {
+            binds.extend(network_binds(&mut env));
+        }
+        let lowers: Vec<PathBuf> = self
+            .lowers
+            .iter()
+            .map(|lower| match lower {
+                Lower::Tree(path) => Ok(path.clone()),
+                Lower::Source(files) => self.source.snapshot(files, cache).map(|(path, _)| path),
+            })
+            .collect::<Result<_, _>>()?;
+        for command in &phase.commands {
+            let job = Job {
+                base: cache.root().to_owned(),
+                lowers: lowers.clone(),
+                workspace: staging.path().to_owned(),
+                binds: binds.clone(),
+                argv: ["/bin/bash", "-c", command].map(str::to_owned).to_vec(),
+                env: env.clone(),
+                directory: format!("/{APP}"),
+                network: phase.network,
+                streams: Streams::Captured,
+                user: (0, 0),
+            };
+            self.run_command(&job, phase.name, command, step)?;
+        }
+        let upper = staging.path().join("upper");
+        let fs_dir = staging.path().join("fs");
+        fs::rename(&upper, &fs_dir).map_err(|e| PipelineError::io("rename", &upper, e))?;
+        super::remove_workspace(staging.path())?;
+        Ok(cache.commit(staging, Kind::Step, key)?.join("fs"))
+    }
+
+    fn run_command(&self, job: &Job, phase: &str, command: &str, step: &str) -> Result<(), PipelineError> {
+        let build = self.build;
+        let mut tail: VecDeque<String> = VecDeque::with_capacity(TAIL);
+        let outcome = build.engine.run(job, build.interrupt, &mut |stream, line| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line.clone());
+            build.report.event(Event::Output { step: step.to_owned(), stream, line });
+        });
+        match outcome {
+            Ok(outcome) if outcome.exit.success() => {
+                if !outcome.leftovers.is_empty() {
+                    let message = format!(
+                        "phase {phase} left processes running, which were ended: {}",
+                        outcome.leftovers.join(", ")
+                    );
+                    build.report.event(Event::Warning { message });
+                }
+                Ok(())
+            }
+            Ok(outcome) => Err(phase_failed(phase, command, outcome.exit, tail)),
+            Err(EngineError::Interrupted) => Err(PipelineError::Interrupted(build.interrupt.signal())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The cache mounts of a phase, each held under a lock while the phase runs.
+    fn mounts(&self, phase: &Prepared<'_>) -> Result<(Vec<Bind>, Vec<Lock>), PipelineError> {
+        let mut targets: Vec<&String> = phase.mounts.iter().collect();
+        // Locks are taken in one order everywhere, so that two builds cannot wait for each other.
+        targets.sort();
+        targets.dedup();
+        let (mut binds, mut locks) = (Vec::new(), Vec::new());
+        for target in targets {
+            let owner = if target.starts_with(SHARED_OUTSIDE) { self.build.app_identity() } else { String::new() };
+            let scope = self.build.options.cache_key.clone().unwrap_or(owner);
+            let key = Key::build("mount").field("scope", scope).field("target", target).finish();
+            let path = self.build.cache.path(Kind::Mount, &key);
+            fs::create_dir_all(&path).map_err(|e| PipelineError::io("create", &path, e))?;
+            let waiting = || {
+                let message = format!("waiting for another build that uses the cache of {target}");
+                self.build.report.event(Event::Warning { message });
+            };
+            locks.push(self.build.cache.lock(&key, waiting)?);
+            // Marks it as used, for `cache prune`.
+            let _ = self.build.cache.find(Kind::Mount, &key);
+            binds.push(Bind { source: path, target: target.clone(), read_only: false });
+        }
+        Ok((binds, locks))
+    }
+}
+
+fn phase_failed(phase: &str, command: &str, exit: Exit, tail: VecDeque<String>) -> PipelineError {
+    let carriage_return = tail.iter().any(|line| line.contains("^M") || line.contains("\r': No such file"));
+    PipelineError::PhaseFailed {
+        phase: phase.to_owned(),
+        command: command.to_owned(),
+        exit,
+        tail: tail.into(),
+        carriage_return,
+    }
+}
+
+/// The host's resolver configuration and certificate authorities, for phases with a network.
+pub fn network_binds(env: &mut BTreeMap<String, String>) -> Vec<Bind> {
+    let mut binds = Vec::new();
+    for file in ["/etc/resolv.conf", "/etc/hosts"] {
+        if let Ok(source) = fs::canonicalize(file) {
+            binds.push(Bind { source, target: file.to_owned(), read_only: true });
+        }
+    }
+    let candidates = [
+        std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+        Some(PathBuf::from("/etc/ssl/certs/ca-certificates.crt")),
+        Some(PathBuf::from("/etc/pki/tls/certs/ca-bundle.crt")),
+    ];
+    if let Some(source) = candidates.into_iter().flatten().find_map(|path| fs::canonicalize(path).ok()) {
+        binds.push(Bind { source, target: AUTHORITIES.to_owned(), read_only: true });
+        for name in AUTHORITY_VARIABLES {
+            env.entry(name.to_owned()).or_insert_with(|| AUTHORITIES.to_owned());
+        }
+    }
+    binds
+}
+
+/// A cache directory's absolute path: `~` is the home folder, relative ones lie in the app.
+fn absolute(path: &str) -> String {
+    let path = match path.strip_prefix('~') {
+        Some(rest) => format!("/root{rest}"),
+        None if path.starts_with('/') => path.to_owned(),
+        None => format!("/{APP}/{path}"),
+    };
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != "." && *part != "..").collect();
+    format!("/{}", parts.join("/"))
+}
+
+/// Whether a step's tree has its own version, or the deletion, of a source file.
+pub fn overrides(step: &StepResult, path: &Path) -> bool {
+    debug_assert!(!path.as_os_str().as_bytes().starts_with(b"/"));
+    step.dir.join(APP).join(path).symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_directories_are_absolute_and_stay_inside() {
+        assert_eq!(absolute("~/.cache"), "/root/.cache");
+        assert_eq!(absolute("node_modules/.cache"), "/app/node_modules/.cache");
+        assert_eq!(absolute("/root/.npm/"), "/root/.npm");
+        assert_eq!(absolute("../../etc"), "/app/etc");
+    }
+}

@@ -1,0 +1,131 @@
+//! Starts an image in the native sandbox.
+//!
+//! Layers are unpacked below the cache once, each under its diff ID; the container's own changes
+//! are gone when it ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use super::PipelineError;
+use crate::cache::{Cache, Key, Kind};
+use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Streams};
+use crate::image::{ImageStore, RuntimeConfig};
+use crate::report::{Event, Report, Step};
+
+/// What is needed to start containers.
+pub struct Container<'a> {
+    /// The cache folder.
+    pub cache: &'a Cache,
+    /// The local images.
+    pub store: &'a ImageStore,
+    /// Runs commands.
+    pub engine: &'a dyn Engine,
+    /// Hears what happens.
+    pub report: &'a dyn Report,
+    /// Signals are passed on to the command.
+    pub interrupt: &'a Interrupt,
+}
+
+impl Container<'_> {
+    /// Runs the image's start command, or `command` if it is not empty, with variables on top of
+    /// the image's. Streams are the caller's own.
+    pub fn start(
+        &self,
+        digest: &str,
+        variables: &BTreeMap<String, String>,
+        command: &[String],
+    ) -> Result<Exit, PipelineError> {
+        let (lowers, config) = self.unpack(digest)?;
+        let staging = self.cache.staging()?;
+        let mut job = self.job(lowers, &config, staging.path().to_owned());
+        job.streams = Streams::Inherited;
+        job.env.extend(variables.clone());
+        if !command.is_empty() {
+            let shell = ["/bin/bash", "-l", "-c", "exec \"$@\"", "bash"].map(str::to_owned);
+            job.argv = shell.into_iter().chain(command.iter().cloned()).collect();
+        }
+        match self.engine.run(&job, self.interrupt, &mut |_, _| {}) {
+            Ok(outcome) => Ok(outcome.exit),
+            Err(EngineError::Interrupted) => Ok(Exit::Signal(self.interrupt.signal())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs one command in the image; its failure is an error.
+    pub fn smoke_test(&self, digest: &str, command: &str, step: &str) -> Result<(), PipelineError> {
+        let (lowers, config) = self.unpack(digest)?;
+        let staging = self.cache.staging()?;
+        let mut job = self.job(lowers, &config, staging.path().to_owned());
+        job.argv = ["/bin/bash", "-l", "-c", command].map(str::to_owned).to_vec();
+        let mut tail = Vec::new();
+        let outcome = self.engine.run(&job, self.interrupt, &mut |stream, line| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            tail.push(line.clone());
+            self.report.event(Event::Output { step: step.to_owned(), stream, line });
+        })?;
+        if outcome.exit.success() {
+            return Ok(());
+        }
+        let tail = tail.split_off(tail.len().saturating_sub(30));
+        Err(PipelineError::PhaseFailed {
+            phase: "postPackage".to_owned(),
+            command: command.to_owned(),
+            exit: outcome.exit,
+            tail,
+            carriage_return: false,
+        })
+    }
+
+    /// The image's layers as trees, bottom first, and its configuration.
+    fn unpack(&self, digest: &str) -> Result<(Vec<PathBuf>, RuntimeConfig), PipelineError> {
+        let config = self.store.runtime_config(digest)?;
+        let mut lowers = Vec::new();
+        for layer in &config.layers {
+            let key = Key::build("unpacked").field("diff id", &layer.diff_id).finish();
+            let path = match self.cache.find(Kind::Unpacked, &key) {
+                Some(path) => path,
+                None => {
+                    let step = Step::start(self.report, format!("unpack:{}", layer.digest), "unpack a layer");
+                    let staging = self.cache.staging()?;
+                    let tree = staging.path().join("fs");
+                    fs::create_dir(&tree).map_err(|e| PipelineError::io("create", &tree, e))?;
+                    crate::image::unpack_layer(self.store, layer, &tree)?;
+                    step.finish(false, super::size(layer.size));
+                    self.cache.commit(staging, Kind::Unpacked, &key)?
+                }
+            };
+            lowers.push(path.join("fs"));
+        }
+        Ok((lowers, config))
+    }
+
+    fn job(&self, lowers: Vec<PathBuf>, config: &RuntimeConfig, workspace: PathBuf) -> Job {
+        let mut env: BTreeMap<String, String> = [("HOME", "/root"), ("TERM", "xterm")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        env.extend(config.env.iter().filter_map(|entry| {
+            let (name, value) = entry.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        }));
+        let binds = ["/etc/resolv.conf", "/etc/hosts"]
+            .into_iter()
+            .filter_map(|file| {
+                let source = fs::canonicalize(file).ok()?;
+                Some(Bind { source, target: file.to_owned(), read_only: true })
+            })
+            .collect();
+        Job {
+            base: self.cache.root().to_owned(),
+            lowers,
+            workspace,
+            binds,
+            argv: config.entrypoint.iter().chain(&config.cmd).cloned().collect(),
+            env,
+            directory: config.working_dir.clone(),
+            network: Network::Host,
+            streams: Streams::Captured,
+            user: config.numeric_user,
+        }
+    }
+}
