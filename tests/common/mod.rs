@@ -313,11 +313,12 @@ impl Build {
 
     /// The lines that phases wrote.
     pub fn phase_output(&self) -> String {
-        self.events
+        let lines = self
+            .events
             .iter()
-            .filter(|event| event["event"] == "output")
-            .map(|event| format!("{}\n", event["line"].as_str().unwrap()))
-            .collect()
+            .filter(|event| event["event"] == "output");
+        let lines: Vec<&str> = lines.map(|event| event["line"].as_str().unwrap()).collect();
+        lines.join("\n")
     }
 
     /// Titles and names of the steps that really ran, that is, that did not take an earlier result.

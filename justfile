@@ -1,0 +1,33 @@
+# `just` lists the verbs; each is one command that also works without just.
+
+_list:
+    @just --list
+
+# Build the release binary, installing what is missing
+setup:
+    ./demo
+
+# Everything CI checks
+ci:
+    .ci/run
+
+# Compile and lint, without running anything
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets
+
+# Tests whose names contain the filter; TEST_ALL=1 adds the slow ones
+test *filter:
+    cargo test --workspace {{ filter }}
+
+# Format, and apply what clippy can
+fix:
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    cargo fmt --all
+
+# The numbers of the README, against rivals run side by side
+bench:
+    cargo build --release
+    benches/rivals.sh
+    benches/plan.sh
+    benches/build.sh
