@@ -24,9 +24,12 @@ pub const QUICK: Duration = Duration::from_secs(20);
 /// Until a server answers, and until it is gone after SIGTERM.
 const SERVER_LIMIT: Duration = Duration::from_secs(60);
 
-/// The binary under test.
-pub fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_packwright"))
+/// The binary under test: the one just built, or an installed one that `PACKWRIGHT_TEST_BINARY` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("PACKWRIGHT_TEST_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_packwright")),
+        PathBuf::from,
+    )
 }
 
 /// The repository.
