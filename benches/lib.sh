@@ -11,8 +11,8 @@ mkdir -p "$WORK"
     echo "benches: no $PACKWRIGHT; run cargo build --release, or set PACKWRIGHT" >&2
     exit 1
 }
-for tool in hyperfine jq; do
-    command -v $tool >/dev/null || {
+for tool in hyperfine jq time; do
+    type -P $tool >/dev/null || {
         echo "benches: $tool is missing (Debian's package has the same name)" >&2
         exit 1
     }
