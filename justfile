@@ -3,8 +3,12 @@
 _list:
     @just --list
 
-# Build the release binary, installing what is missing
+# Install what building needs and is missing, then build the release binary
 setup:
+    bash -euc '. .ci/install.sh; want_packwright; install_wanted; check_rust; cargo build --release --locked'
+
+# Build an example, run it, ask it
+demo:
     ./demo
 
 # Everything CI checks
