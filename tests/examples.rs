@@ -1,0 +1,185 @@
+//! Every example is built, run and asked what its `expect.toml` says.
+//!
+//! `[http]` (or several `[[http]]`): the image is a server; `path`, `status` (200), `contains`.
+//! `[output]`: the image prints and ends with 0; `contains`. `env`: variables for the run.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    http: OneOrMany<Http>,
+    output: Option<Printed>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Http {
+    path: String,
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(default)]
+    contains: OneOrMany<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Printed {
+    contains: OneOrMany<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl<T> OneOrMany<T> {
+    fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn expect_of(name: &str) -> Expect {
+    let path = common::example(name).join("expect.toml");
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn build_run_and_ask(name: &str) {
+    let expect = expect_of(name);
+    let app = common::example(name);
+    let before = common::fingerprint(&app);
+    let image = format!("example-{name}:test");
+    let build = common::build(&app, &image, &[]);
+    assert!(build.digest.starts_with("sha256:"), "{}", build.digest);
+    assert_eq!(
+        before,
+        common::fingerprint(&app),
+        "the build changed the app's folder"
+    );
+
+    if let Some(printed) = &expect.output {
+        let mut run = common::packwright(["run"]);
+        run.args(common::env_arguments(&expect.env)).arg(&image);
+        let output = common::finish(&mut run, Duration::from_secs(60)).expect_success("run");
+        for text in printed.contains.as_slice() {
+            assert!(output.stdout.contains(text), "no {text:?}\n{output}");
+        }
+    }
+    if !expect.http.as_slice().is_empty() {
+        let mut server = common::Server::start(image.as_ref(), &expect.env);
+        for http in expect.http.as_slice() {
+            let answer = server.ask(&http.path);
+            assert_eq!(answer.status, http.status, "{}: {}", http.path, answer.body);
+            for text in http.contains.as_slice() {
+                assert!(
+                    answer.body.contains(text),
+                    "{}: no {text:?} in {}",
+                    http.path,
+                    answer.body
+                );
+            }
+        }
+        server.wait_for_url();
+        server.stop();
+    }
+}
+
+macro_rules! examples {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            build_run_and_ask($name);
+        })*
+
+        const TESTED: &[&str] = &[$($name),*];
+    };
+}
+
+examples! {
+    apt_packages: "apt-packages",
+    go_http: "go-http",
+    nixpacks_toml: "nixpacks-toml",
+    node_express: "node-express",
+    node_fastify_typescript: "node-fastify-typescript",
+    node_native: "node-native",
+    procfile_web: "procfile-web",
+    python_311: "python-311",
+    python_fastapi_uv: "python-fastapi-uv",
+    python_flask: "python-flask",
+    shell_script: "shell-script",
+    static_site: "static-site",
+}
+
+#[test]
+fn every_example_is_tested_and_expects_something() {
+    let folders: BTreeSet<String> = fs::read_dir(common::repository().join("examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        folders,
+        TESTED.iter().map(|&name| name.to_owned()).collect()
+    );
+    for name in TESTED {
+        let expect = expect_of(name);
+        assert!(
+            expect.output.is_some() || !expect.http.as_slice().is_empty(),
+            "{name} expects nothing"
+        );
+    }
+}
+
+#[test]
+fn the_express_image_holds_no_compiler_no_caches_and_is_small() {
+    let build = common::build(
+        &common::example("node-express"),
+        "example-node-express:size",
+        &[],
+    );
+    assert!(
+        build.unpacked_size <= 200_000_000,
+        "{} bytes unpacked",
+        build.unpacked_size
+    );
+    assert!(build.size <= 62_000_000, "{} bytes compressed", build.size);
+
+    let look = "ls -d /root/.npm /usr/bin/gcc /usr/bin/apt /var/lib/apt/lists/*_Packages /usr/share/man /usr/share/doc/*/changelog*; true";
+    let mut run = common::packwright([
+        "run",
+        "example-node-express:size",
+        "--",
+        "/bin/bash",
+        "-c",
+        look,
+    ]);
+    let output = common::finish(&mut run, Duration::from_secs(60)).expect_success("run");
+    assert_eq!(output.stdout, "", "unwanted files in the image");
+}
