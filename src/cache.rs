@@ -293,10 +293,11 @@ impl Cache {
             .collect()
     }
 
-    /// Removes the entries that nothing used since `before`; returns how many and their bytes.
-    pub fn prune(&self, before: SystemTime) -> Result<(usize, u64), CacheError> {
+    /// Removes the entries of `kinds` that nothing used since `before`; returns how many and their
+    /// bytes.
+    pub fn prune(&self, kinds: &[Kind], before: SystemTime) -> Result<(usize, u64), CacheError> {
         let (mut count, mut bytes) = (0, 0);
-        for kind in Kind::ALL {
+        for kind in kinds {
             let folder = self.root.join(kind.folder());
             for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))?.flatten() {
                 let path = entry.path();

@@ -1,8 +1,12 @@
 //! Packwright: from a repository to an OCI image.
 
 pub mod cache;
+pub mod cli;
 pub mod engine;
+pub mod environment;
+pub mod error;
 pub mod hash;
 pub mod image;
+pub mod pipeline;
 pub mod report;
 pub mod unpack;

@@ -1,4 +1,4 @@
-//! The `packwright` program.
+//! The `packwright` program: its own helper inside sandboxes, or the command line.
 
 use std::process::ExitCode;
 
@@ -6,5 +6,5 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|verb| verb == packwright::engine::native::HELPER) {
         return packwright::engine::native::helper_main();
     }
-    ExitCode::SUCCESS
+    packwright::cli::main()
 }

@@ -88,6 +88,9 @@ pub enum PipelineError {
     /// A static asset's name leads out of its folder.
     #[error("staticAssets: {0:?} is not a path inside /assets")]
     AssetName(String),
+    /// There is no folder for caches and images.
+    #[error("{0}")]
+    Folder(String),
     /// The cache folder failed.
     #[error(transparent)]
     Cache(#[from] CacheError),

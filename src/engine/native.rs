@@ -75,6 +75,7 @@ impl Engine for Native {
         interrupt: &Interrupt,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
     ) -> Result<Outcome, EngineError> {
+        let _listening = interrupt.listen();
         let (control, theirs) = UnixStream::pair().map_err(io_error("make a socket pair"))?;
         let mut helper = spawn(&self.program, job, theirs)?;
         let pipes = (helper.stdout.take(), helper.stderr.take());

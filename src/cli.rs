@@ -1,0 +1,315 @@
+//! The command line: arguments, what is printed, exit codes. Nothing below prints.
+
+mod build;
+mod cache;
+mod detect;
+mod explain;
+mod human;
+mod images;
+mod json;
+mod logs;
+mod plan;
+mod run;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use packwright_providers::Overrides;
+
+use crate::cache::Cache;
+use crate::engine::Interrupt;
+use crate::error::Failure;
+use crate::image::ImageStore;
+use crate::report::{Event, Report};
+
+/// Turns a source repository into a small, reproducible OCI image, without a Dockerfile.
+#[derive(Debug, Parser)]
+#[command(name = "packwright", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Folder of caches, images and logs [default: ~/.cache/packwright]
+    #[arg(long, global = true, env = "PACKWRIGHT_CACHE_DIR", value_name = "DIR", hide_env_values = true)]
+    cache_dir: Option<PathBuf>,
+    /// Say only the result, and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Events or results as JSON, one object a line, on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Build an image of a folder
+    Build(build::BuildArgs),
+    /// Print what a build would do, as JSON or TOML, without doing it
+    Plan(plan::PlanArgs),
+    /// Print the names of the providers that claim a folder
+    Detect(detect::DetectArgs),
+    /// Say why: each decision of the plan with its evidence
+    Explain(explain::ExplainArgs),
+    /// Start an image, or build a folder and start it
+    Run(run::RunArgs),
+    /// List or remove local images
+    #[command(subcommand)]
+    Images(images::ImagesVerb),
+    /// List or empty the caches
+    #[command(subcommand)]
+    Cache(cache::CacheVerb),
+    /// Print the whole log of the last build, or of an earlier one
+    Logs(logs::LogsArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What changes a plan, on every verb that plans.
+#[derive(Debug, Default, Args)]
+struct PlanFlags {
+    /// Set a variable, or a NIXPACKS_ setting; KEY alone takes the value from the environment
+    #[arg(long, short, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Read the configuration from this file instead of nixpacks.toml
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A plan as JSON text, laid over everything but the flags
+    #[arg(long, value_name = "JSON")]
+    json_plan: Option<String>,
+    /// Replace the install command
+    #[arg(long, short, value_name = "COMMAND")]
+    install_cmd: Option<String>,
+    /// Replace the build command
+    #[arg(long, short, value_name = "COMMAND")]
+    build_cmd: Option<String>,
+    /// Replace the start command
+    #[arg(long, short, value_name = "COMMAND")]
+    start_cmd: Option<String>,
+    /// Add a tool or Nix package
+    #[arg(long, short, value_name = "PACKAGE")]
+    pkgs: Vec<String>,
+    /// Add a Debian package
+    #[arg(long, short, value_name = "PACKAGE")]
+    apt: Vec<String>,
+    /// Add a library
+    #[arg(long, value_name = "PACKAGE")]
+    libs: Vec<String>,
+    /// Run the test phase too
+    #[arg(long)]
+    test: bool,
+}
+
+impl PlanFlags {
+    fn overrides(&self) -> anyhow::Result<Overrides> {
+        Ok(Overrides {
+            config_file: self.config.clone(),
+            env: variables(&self.env)?,
+            json_plan: self.json_plan.clone(),
+            install_cmd: self.install_cmd.clone(),
+            build_cmd: self.build_cmd.clone(),
+            start_cmd: self.start_cmd.clone(),
+            pkgs: self.pkgs.clone(),
+            apt: self.apt.clone(),
+            libs: self.libs.clone(),
+            test: self.test,
+        })
+    }
+}
+
+/// `KEY=VALUE` pairs; a bare `KEY` takes the process's value and must have one.
+fn variables(pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    pairs
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some(("", _)) => Err(Failure::usage(format!("--env {pair}: there is no name before the =")).into()),
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => {
+                let value = std::env::var(pair).with_context(|| format!("--env {pair}"));
+                Ok((pair.clone(), value.map_err(|error| Failure::usage(format!("{error:#}")))?))
+            }
+        })
+        .collect()
+}
+
+impl Global {
+    /// The folder of caches, images and logs.
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.cache_dir {
+            return std::path::absolute(folder).with_context(|| format!("find {}", folder.display()));
+        }
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map(|folder| folder.join("packwright"))
+            .ok_or_else(|| Failure::usage("neither HOME nor PACKWRIGHT_CACHE_DIR is set".to_owned()).into())
+    }
+
+    fn cache(&self) -> anyhow::Result<Cache> {
+        Ok(Cache::open(&self.folder()?).map_err(Failure::from)?)
+    }
+
+    fn store(&self) -> anyhow::Result<ImageStore> {
+        Ok(ImageStore::open(&self.folder()?.join("images")).map_err(Failure::from)?)
+    }
+
+    /// Colours for standard error.
+    fn colours(&self) -> bool {
+        use io::IsTerminal;
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if set("NO_COLOR") => false,
+            Color::Auto if set("CLICOLOR_FORCE") => true,
+            Color::Auto => io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb"),
+        }
+    }
+}
+
+/// Sends each event to several places.
+struct Tee(Vec<Arc<dyn Report>>);
+
+impl Report for Tee {
+    fn event(&self, event: Event) {
+        if let [first @ .., last] = self.0.as_slice() {
+            for report in first {
+                report.event(event.clone());
+            }
+            last.event(event);
+        }
+    }
+}
+
+/// Parses the arguments, runs the verb, prints its error; the exit code is the result.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and versions are no errors; a closed pipe is nobody's problem.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = cli.global.json;
+    let colours = cli.global.colours();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let failure = Failure::of(&error);
+            print_error(&error, failure.as_ref(), colours, json);
+            ExitCode::from(failure.map_or(1, |failure| failure.code))
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let global = cli.global;
+    match cli.verb {
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Detect(args) => detect::run(&args, &global),
+        Verb::Explain(args) => explain::run(&args, &global),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "packwright", &mut script);
+            print(&script)
+        }
+        // These read and write trees that belong to several ids, as root of a namespace if need be.
+        verb => match crate::engine::native::become_root().map_err(Failure::from)? {
+            Some(code) => Ok(code),
+            None => as_root(verb, &global),
+        },
+    }
+}
+
+fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    match verb {
+        Verb::Build(args) => build::run(&args, global),
+        Verb::Run(args) => run::run(&args, global),
+        Verb::Images(verb) => images::run(&verb, global),
+        Verb::Cache(verb) => cache::run(&verb, global),
+        Verb::Logs(args) => logs::run(&args, global),
+        Verb::Plan(_) | Verb::Detect(_) | Verb::Explain(_) | Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Writes a result to standard output. A reader that went away is quiet success.
+fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print_error(error: &anyhow::Error, failure: Option<&Failure>, colours: bool, json: bool) {
+    let hint = failure.and_then(|failure| failure.hint.clone());
+    let chain: Vec<String> = error.chain().map(|cause| text::escape(&cause.to_string())).collect();
+    let details = failure.map(|failure| failure.details.clone()).unwrap_or_default();
+    let mut message = String::new();
+    let red = if colours { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    for (depth, cause) in chain.iter().enumerate() {
+        if depth == 0 {
+            message.push_str(&format!("{}error{}: {cause}\n", red.0, red.1));
+        } else if !chain[depth - 1].contains(cause.as_str()) {
+            message.push_str(&format!("  {cause}\n"));
+        }
+    }
+    for line in &details {
+        message.push_str(&format!("  | {}\n", text::escape(line)));
+    }
+    if let Some(hint) = &hint {
+        message.push_str(&format!("hint: {hint}\n"));
+    }
+    // Nobody may be left to read it.
+    let _ = io::stderr().write_all(message.as_bytes());
+    if json {
+        let object = serde_json::json!({ "event": "error", "message": chain.join(": "), "hint": hint });
+        let _ = writeln!(io::stdout(), "{object}");
+    }
+}
+
+/// Lets the signals that ask for the end raise `interrupt`. The first one asks; a second one, or
+/// one while nothing runs that could be asked, ends the process.
+fn handle_signals(interrupt: &Interrupt) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    let interrupt = interrupt.clone();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let first = interrupt.count() == 0;
+            interrupt.raise(signal);
+            if !(first && interrupt.is_heard()) {
+                // Let the engine take its processes along before this one ends.
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                std::process::exit(128 + signal);
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `packwright cache`: what builds keep for each other.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::Subcommand;
+
+use super::Global;
+use crate::cache::Kind;
+use crate::error::Failure;
+use crate::pipeline::size;
+
+/// What to do with the caches.
+#[derive(Debug, Subcommand)]
+pub enum CacheVerb {
+    /// List the kinds of entry, their number and size
+    Ls,
+    /// Remove entries; images stay
+    Prune {
+        /// Only what no build used for so many days
+        #[arg(long, value_name = "DAYS", default_value_t = 0)]
+        older_than: u64,
+        /// Only these kinds, as `cache ls` names them
+        #[arg(long, value_name = "KIND", value_delimiter = ',')]
+        kind: Vec<String>,
+    },
+}
+
+/// Runs the verb.
+pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
+    let cache = global.cache()?;
+    match verb {
+        CacheVerb::Ls => {
+            let usage = cache.usage().map_err(Failure::from)?;
+            let lines = usage.iter().map(|usage| {
+                if global.json {
+                    let (kind, entries, bytes) = (usage.kind.folder(), usage.entries, usage.bytes);
+                    return format!("{}\n", serde_json::json!({ "kind": kind, "entries": entries, "bytes": bytes }));
+                }
+                format!("{:<10} {:>6}  {:>9}\n", usage.kind.folder(), usage.entries, size(usage.bytes))
+            });
+            super::print(lines.collect::<String>().as_bytes())
+        }
+        CacheVerb::Prune { older_than, kind } => {
+            let kinds = kinds(kind)?;
+            let age = Duration::from_secs(older_than * 24 * 3600);
+            let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            let (count, bytes) = cache.prune(&kinds, before).map_err(Failure::from)?;
+            super::print(format!("{count} entries removed, {} freed\n", size(bytes)).as_bytes())
+        }
+    }
+}
+
+fn kinds(names: &[String]) -> Result<Vec<Kind>, Failure> {
+    if names.is_empty() {
+        return Ok(Kind::ALL.to_vec());
+    }
+    names
+        .iter()
+        .map(|name| {
+            let known = || Kind::ALL.map(Kind::folder).join(", ");
+            let found = Kind::ALL.into_iter().find(|kind| kind.folder() == name);
+            found.ok_or_else(|| Failure::usage(format!("no kind of cache is called {name}; there are {}", known())))
+        })
+        .collect()
+}

@@ -1,0 +1,48 @@
+//! `packwright plan`: the plan on standard output and nothing else there.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use packwright_providers::{PlanError, Repo};
+
+use super::{PlanFlags, text};
+use crate::error::Failure;
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The folder
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// How to write it
+    #[arg(long, short, value_name = "FORMAT", default_value = "json")]
+    format: Format,
+    #[command(flatten)]
+    flags: PlanFlags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Json,
+    Toml,
+}
+
+/// Runs the verb.
+pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let repo = Repo::open(&args.path).map_err(PlanError::from).map_err(Failure::from)?;
+    let planned = packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
+    for warning in planned.warnings.iter().chain(&planned.advice) {
+        // Standard output belongs to the plan.
+        let _ = writeln!(std::io::stderr(), "warning: {}", text::escape(warning));
+    }
+    let mut plan = match args.format {
+        Format::Json => planned.plan.to_json(),
+        Format::Toml => planned.plan.to_toml(),
+    };
+    if !plan.ends_with('\n') {
+        plan.push('\n');
+    }
+    super::print(plan.as_bytes())
+}

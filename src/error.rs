@@ -1,0 +1,208 @@
+//! From errors to exit codes and hints: one place that says how each failure is told.
+//!
+//! Bands: 1 general, 2 usage, 20s detect and plan, 30s environment, 50s a phase failed, 60s image,
+//! 70s destination, 75 temporary, 128 + n a signal.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use packwright_providers::PlanError;
+
+use crate::cache::CacheError;
+use crate::engine::EngineError;
+use crate::environment::EnvironmentError;
+use crate::image::ImageError;
+use crate::pipeline::{PipelineError, SourceError};
+
+/// How a failure is told: an exit code, a hint, lines of detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The process's exit code.
+    pub code: u8,
+    /// The message; its cause is the wrapped error where there is one.
+    message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Lines to show below the message.
+    pub details: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+impl Failure {
+    /// Wrong arguments.
+    pub fn usage(message: String) -> Self {
+        Self { code: 2, message, hint: Some("packwright --help lists the verbs and flags".to_owned()), details: Vec::new() }
+    }
+
+    /// The failure that an error of the command line was made from.
+    pub fn of(error: &anyhow::Error) -> Option<Self> {
+        error.downcast_ref::<Self>().cloned()
+    }
+
+    fn new(code: u8, error: &(dyn Error + 'static), hint: Option<String>) -> Self {
+        let space = storage_hint(error);
+        Self { code, message: chain(error), hint: space.or(hint), details: Vec::new() }
+    }
+}
+
+/// An error and its causes in one line each; a cause that its error already quotes is left out.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A hint for errors of the disk, wherever in the chain they are.
+fn storage_hint(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                io::ErrorKind::StorageFull => Some(
+                    "free some space, or let packwright: packwright cache prune --older-than 7".to_owned(),
+                ),
+                io::ErrorKind::QuotaExceeded => Some("your quota on this disk is used up".to_owned()),
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("choose a folder that can be written: --cache-dir or PACKWRIGHT_CACHE_DIR".to_owned())
+                }
+                _ => None,
+            };
+        }
+        cause = error.source();
+    }
+    None
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let hint = error.hint();
+        Self::new(21, &error, hint)
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        Self::new(34, &error, None)
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        let (code, hint) = match &error {
+            ImageError::Reference { .. } | ImageError::Destination { .. } => (2, None),
+            ImageError::NotFound(_) => (61, Some("packwright images ls lists the local images")),
+            ImageError::Ambiguous(_) => (61, Some("give more of the digest")),
+            ImageError::Damaged { .. } => (62, Some("remove the image with packwright images rm and build it again")),
+            ImageError::Io { .. }
+            | ImageError::Changed(_)
+            | ImageError::WhiteoutName(_)
+            | ImageError::Malformed { .. }
+            | ImageError::Unpack { .. } => (60, None),
+        };
+        Self::new(code, &error, hint.map(str::to_owned))
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let (code, hint) = match &error {
+            EngineError::Namespaces { hint, .. } => (35, Some(hint.clone())),
+            EngineError::Execute { .. } => (127, None),
+            EngineError::Interrupted => (130, None),
+            EngineError::Sandbox { .. } | EngineError::Lost(_) | EngineError::Io { .. } => (36, None),
+        };
+        Self::new(code, &error, hint)
+    }
+}
+
+impl From<EnvironmentError> for Failure {
+    fn from(error: EnvironmentError) -> Self {
+        let (code, hint) = match &error {
+            EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
+            EnvironmentError::Download { temporary: true, .. } => (75, Some("try again; what was fetched is kept")),
+            EnvironmentError::Download { .. } | EnvironmentError::NoEndpoint { .. } | EnvironmentError::BadEndpoint { .. } => {
+                (32, None)
+            }
+            EnvironmentError::Signature { .. }
+            | EnvironmentError::Expired { .. }
+            | EnvironmentError::Mismatch { .. }
+            | EnvironmentError::NoKeyring { .. } => (33, None),
+            EnvironmentError::Cache(_) => (34, None),
+            EnvironmentError::Malformed { .. }
+            | EnvironmentError::Conflict(_)
+            | EnvironmentError::Unsatisfied { .. }
+            | EnvironmentError::Script { .. }
+            | EnvironmentError::Architecture(_)
+            | EnvironmentError::Io { .. }
+            | EnvironmentError::Unpack { .. } => (30, None),
+        };
+        Self::new(code, &error, hint.map(str::to_owned))
+    }
+}
+
+impl From<PipelineError> for Failure {
+    fn from(error: PipelineError) -> Self {
+        let plain = |code, hint: Option<&str>| Self::new(code, &error, hint.map(str::to_owned));
+        match error {
+            PipelineError::Plan(error) => error.into(),
+            PipelineError::Environment(error) => error.into(),
+            PipelineError::Engine(error) => error.into(),
+            PipelineError::Image(error) => error.into(),
+            PipelineError::Cache(error) => error.into(),
+            PipelineError::NothingDetected(_, ref advice) => {
+                let mut failure = plain(22, Some("say how by a nixpacks.toml, or by --build-cmd and --start-cmd"));
+                failure.details = advice.clone();
+                failure
+            }
+            PipelineError::NoStart(_) => {
+                plain(23, Some("set it: --start-cmd, [start] cmd in nixpacks.toml, or a Procfile; or --no-error-without-start"))
+            }
+            PipelineError::StartNotFound { .. } => {
+                plain(63, Some("correct the start command, or add its package: --apt or start.aptPkgs; --no-error-without-start builds all the same"))
+            }
+            PipelineError::Source(SourceError::Changed(_)) => plain(24, Some("build again when nothing writes to the folder")),
+            PipelineError::Source(_) => plain(24, None),
+            PipelineError::PhaseFailed { ref tail, carriage_return, .. } => {
+                let hint = carriage_return.then_some("a script has Windows line ends (CR LF): convert it with sed -i 's/\\r$//'");
+                let mut failure = plain(50, hint);
+                failure.details = tail.clone();
+                failure
+            }
+            PipelineError::Interrupted(signal) => plain(u8::try_from(128 + signal).unwrap_or(130), None),
+            PipelineError::Destination { .. } => plain(70, None),
+            PipelineError::AssetName(_) => plain(21, None),
+            PipelineError::Folder(_) => plain(2, None),
+            PipelineError::Io { .. } => plain(60, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_what_to_do() {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let error = CacheError::Io { action: "write", path: "/x".into(), source };
+        let failure = Failure::from(error);
+        assert_eq!(failure.code, 34);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("prune")));
+    }
+}
