@@ -13,6 +13,7 @@ pub(super) mod golang;
 pub(super) mod npm;
 pub(super) mod pypi;
 mod sumdb;
+pub(super) mod tree;
 
 /// The npm that the releases of a Node.js major version carry.
 /// Source: the release notes of each major version, 2026-11-21.
