@@ -120,7 +120,7 @@ fn made(place: &Place, request: &EnvironmentRequest) -> (LockedEnvironment, Root
     assert_eq!(resolve_lock(request, &sources, &place.cache, &Print).unwrap(), lock);
     eprintln!("  locked again in {} us", start.elapsed().as_micros());
     let start = Instant::now();
-    let roots = realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap_or_else(|error| panic!("{error}"));
+    let roots = realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
     eprintln!("  realised in {} ms", start.elapsed().as_millis());
     let start = Instant::now();
     assert_eq!(realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap(), roots);

@@ -386,7 +386,8 @@ fn assemble(
 ) -> Result<LockedEnvironment, EnvironmentError> {
     let nothing = Given::default();
     let base = resolver::resolve(index, &debian::root::base_wanted(index), &nothing)?;
-    let apart = Given { present: BTreeMap::new(), ignored: debian::root::PACKAGING_ONLY };
+    let not_in_run_base = debian::root::not_in_run_base();
+    let apart = Given { present: BTreeMap::new(), ignored: &not_in_run_base };
     let run_base = resolver::resolve(index, &debian::root::run_base_wanted(index), &apart)?;
 
     let run_names = Wanted::debian(&wanted.run, index, false)?;

@@ -12,7 +12,7 @@ use flate2::read::GzDecoder;
 use lzma_rust2::XzReader;
 
 use crate::environment::{EnvironmentError, io_error};
-use crate::unpack::{Limits, Root, UnpackOptions, Whiteouts, unpack_tar};
+use crate::unpack::{Limits, Root, UnpackOptions, unpack_tar};
 
 /// Plain bytes of one data tarball that are accepted.
 const DATA_LIMIT: u64 = 4 << 30;
@@ -68,7 +68,7 @@ impl Deb {
         self.text("control")?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
     }
 
-    /// Unpacks the files that `keep` wants, given paths without a leading `./`. Returns all paths of
+    /// Unpacks the files that `keep` wants, given their relative paths. Returns all paths of
     /// the package, in its order, as dpkg lists them.
     pub(crate) fn unpack(
         &self,
@@ -78,17 +78,15 @@ impl Deb {
     ) -> Result<Vec<PathBuf>, EnvironmentError> {
         let listed = RefCell::new(Vec::new());
         let record = |path: &Path| {
-            let path = path.strip_prefix("./").unwrap_or(path);
             listed.borrow_mut().push(path.to_owned());
             !MERGED.iter().any(|merged| path == Path::new(merged)) && keep(path)
         };
         let options = UnpackOptions {
-            strip_components: 0,
-            prefix: Path::new(""),
-            whiteouts: Whiteouts::Refuse,
             owners,
+            through_links: true,
             keep: Some(&record),
             limits: Limits { bytes: DATA_LIMIT, entries: 500_000 },
+            ..UnpackOptions::default()
         };
         unpack_tar(self.data.as_slice(), into, &options)
             .map_err(|source| EnvironmentError::Unpack { what: self.what.clone(), source })?;

@@ -30,6 +30,11 @@ pub(crate) const PACKAGING_ONLY: &[&str] = &[
     "usrmerge",
 ];
 
+/// As [`PACKAGING_ONLY`], for the root of images: its certificates are made here, without OpenSSL.
+pub(crate) fn not_in_run_base() -> Vec<&'static str> {
+    [PACKAGING_ONLY, &["openssl", "openssl-provider-legacy"]].concat()
+}
+
 /// What a build root has besides the essential packages.
 const BASE: [&str; 18] = [
     "apt", "base-files", "bash", "ca-certificates", "coreutils", "dash", "findutils", "grep", "gzip", "libatomic1",
@@ -229,7 +234,14 @@ fn is_packaging(path: &Path) -> bool {
         "usr/share/lintian",
         "usr/share/bug",
     ];
-    FOLDERS.iter().any(|folder| path.starts_with(folder))
+    FOLDERS.iter().any(|folder| path.starts_with(folder)) || is_rare_charset(path)
+}
+
+/// True for the C library's converters of mainframe and telex character sets, 4 MB of 8.
+fn is_rare_charset(path: &Path) -> bool {
+    const RARE: [&str; 6] = ["IBM", "EBCDIC", "INIS", "ISO_", "T.61", "DEC-MCS"];
+    let converter = path.parent().is_some_and(|dir| dir.ends_with("gconv"));
+    converter && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| RARE.iter().any(|rare| name.starts_with(rare)))
 }
 
 /// One downloaded package.
@@ -491,8 +503,11 @@ pub(crate) fn unpack_for_run(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Resu
             let dropped = is_documentation(path) || is_packaging(path);
             !dropped && (!certificates || path.starts_with("usr/share/doc"))
         })?;
-        if package.name == "mawk" {
-            link(fs_dir, "usr/bin/awk", "mawk")?;
+        // What update-alternatives would have linked.
+        match package.name.as_str() {
+            "mawk" => link(fs_dir, "usr/bin/awk", "mawk")?,
+            "debianutils" => link(fs_dir, "usr/bin/which", "which.debianutils")?,
+            _ => {}
         }
         if certificates {
             write_certificates(fs_dir, &deb)?;
@@ -525,7 +540,8 @@ fn write_certificates(fs_dir: &Path, deb: &Deb) -> Result<(), EnvironmentError> 
 pub(crate) fn make_run_base(staging: &Path, packages: &[Downloaded<'_>]) -> Result<(), EnvironmentError> {
     let fs_dir = staging.join("fs");
     unpack_for_run(&fs_dir, packages)?;
-    let shadow: String = PASSWD.lines().filter_map(|line| line.split(':').next()).map(|name| format!("{name}:*:1:0:99999:7:::\n")).collect();
+    let names = PASSWD.lines().filter_map(|line| line.split(':').next());
+    let shadow: String = names.map(|name| format!("{name}:*:1:0:99999:7:::\n")).collect();
     for (path, mode, text) in [
         ("etc/passwd", 0o644, PASSWD),
         ("etc/group", 0o644, GROUP),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::golang;
 use crate::environment::lock::{Artifact, LockedToolchain};
 use crate::environment::{EnvironmentError, io_error};
-use crate::unpack::{Limits, Root, UnpackOptions, Whiteouts, unpack_tar};
+use crate::unpack::{Limits, Root, UnpackOptions, unpack_tar};
 
 /// No toolchain that is known has a quarter of either.
 const LIMITS: Limits = Limits { bytes: 4 << 30, entries: 500_000 };
@@ -78,10 +78,9 @@ fn tarball(
     let options = UnpackOptions {
         strip_components: 1,
         prefix: Path::new(folder),
-        whiteouts: Whiteouts::Refuse,
-        owners: false,
         keep: Some(keep),
         limits: LIMITS,
+        ..UnpackOptions::default()
     };
     unpack_tar(reader, root, &options).map(|_| ()).map_err(failed(artifact))
 }
@@ -89,10 +88,7 @@ fn tarball(
 fn npm_itself(root: &Root, artifact: &Artifact, file: &Path, folder: &str) -> Result<(), EnvironmentError> {
     let inside = format!("{folder}/lib/node_modules/npm");
     tarball(root, artifact, file, &inside, &|path| {
-        let text = path.to_string_lossy();
-        let rest = text.rsplit_once("node_modules/npm/").map_or(&*text, |(_, rest)| rest);
-        let rest = rest.strip_prefix("package/").unwrap_or(rest);
-        !rest.starts_with("docs/") && !rest.starts_with("man/")
+        !path.starts_with("docs") && !path.starts_with("man")
     })?;
     root.file(Path::new(&format!("{inside}/npmrc")), 0o644, &mut NPMRC.as_bytes(), NPMRC.len() as u64)
         .map_err(failed(artifact))?;
