@@ -352,30 +352,43 @@ fn lock_toolchains(
 ) -> Result<Vec<LockedToolchain>, EnvironmentError> {
     let mut tools: BTreeSet<Toolchain> = wanted.build.toolchains.keys().copied().collect();
     tools.extend(wanted.run.toolchains.keys());
-    let mut locked = Vec::new();
-    for tool in tools {
-        let build = wanted.build.toolchains.get(&tool);
-        let run = wanted.run.toolchains.get(&tool);
-        let both: BTreeSet<String> = build.into_iter().chain(run).flatten().cloned().collect();
-        match toolchain::lock(tool, &both, sources, client, architecture) {
-            Ok(mut found) => {
-                (found.build, found.run) = (build.is_some(), run.is_some());
-                locked.push(found);
-            }
-            // What phases use and what the app is started with may differ.
-            Err(EnvironmentError::NoVersion { .. }) if build.is_some() && run.is_some() && build != run => {
-                for (ranges, for_build) in [(build, true), (run, false)] {
-                    let ranges = ranges.cloned().unwrap_or_default();
-                    let mut found = toolchain::lock(tool, &ranges, sources, client, architecture)?;
-                    (found.build, found.run) = (for_build, !for_build);
-                    locked.push(found);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    let found: Vec<Result<Vec<LockedToolchain>, EnvironmentError>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = tools
+            .into_iter()
+            .map(|tool| scope.spawn(move || lock_toolchain(tool, wanted, sources, client, architecture)))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let mut locked = found.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     locked.sort_by(|a, b| (&a.tool, &a.version).cmp(&(&b.tool, &b.version)));
     Ok(locked)
+}
+
+/// A tool in one version for phases and the app, or in two when their ranges exclude each other.
+fn lock_toolchain(
+    tool: Toolchain,
+    wanted: &Wanted,
+    sources: &Sources,
+    client: &Client,
+    architecture: &str,
+) -> Result<Vec<LockedToolchain>, EnvironmentError> {
+    let build = wanted.build.toolchains.get(&tool);
+    let run = wanted.run.toolchains.get(&tool);
+    let both: BTreeSet<String> = build.into_iter().chain(run).flatten().cloned().collect();
+    match toolchain::lock(tool, &both, sources, client, architecture) {
+        Ok(found) => Ok(vec![LockedToolchain { build: build.is_some(), run: run.is_some(), ..found }]),
+        Err(EnvironmentError::NoVersion { .. }) if build.is_some() && run.is_some() && build != run => {
+            let lock = |ranges: Option<&BTreeSet<String>>| {
+                toolchain::lock(tool, &ranges.cloned().unwrap_or_default(), sources, client, architecture)
+            };
+            let for_build = LockedToolchain { build: true, ..lock(build)? };
+            Ok(vec![for_build, LockedToolchain { run: true, ..lock(run)? }])
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn assemble(

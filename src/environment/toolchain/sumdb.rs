@@ -4,6 +4,10 @@
 //! to carry the database's signature, and the record has to be in the tree under that head.
 //! Format: the Go project's transparent log design, and RFC 6962, section 2.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -49,7 +53,7 @@ pub(super) fn hash(
     if id >= head.size {
         return Err(invalid("it is outside of the signed tree"));
     }
-    let tiles = Tiles { client, proxy, database: &database.url, size: head.size };
+    let tiles = Tiles { client, proxy, database: &database.url, size: head.size, fetched: RefCell::default() };
     let computed = tiles.root_with(0, head.size, id, leaf_hash(record.as_bytes()))?;
     if computed != head.root {
         return Err(invalid("it is not in the signed tree"));
@@ -112,6 +116,7 @@ struct Tiles<'a> {
     proxy: &'a Endpoint,
     database: &'a str,
     size: u64,
+    fetched: RefCell<BTreeMap<(u32, u64), Vec<u8>>>,
 }
 
 impl Tiles<'_> {
@@ -143,7 +148,12 @@ impl Tiles<'_> {
     fn node(&self, level: u32, index: u64) -> Result<Hash, EnvironmentError> {
         let within = level % TILE_HEIGHT;
         let first = index << within;
-        let tile = self.tile(level / TILE_HEIGHT, first >> TILE_HEIGHT)?;
+        let position = (level / TILE_HEIGHT, first >> TILE_HEIGHT);
+        let mut fetched = self.fetched.borrow_mut();
+        let tile = match fetched.entry(position) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(self.tile(position.0, position.1)?),
+        };
         let start = usize::try_from(first % (1 << TILE_HEIGHT)).unwrap_or_default() * 32;
         let hashes = tile.get(start..start + (32 << within)).ok_or_else(|| EnvironmentError::Malformed {
             what: "a tile of the checksum database".to_owned(),
