@@ -241,4 +241,61 @@ mod tests {
         assert_eq!(release.files.len(), 2);
         assert_eq!(release.files["b"], ("1".repeat(64), 2));
     }
+
+    const SIGNED: &str = include_str!("fixtures/InRelease");
+
+    fn verify_at(text: &str, keyring: &[u8], date: &str) -> Result<Release, EnvironmentError> {
+        verify(text.as_bytes(), "the index", &Keyring::parse(keyring).unwrap(), at(date), false)
+    }
+
+    fn check(text: &str) -> Result<Release, EnvironmentError> {
+        verify_at(text, include_bytes!("fixtures/keyring.gpg"), "Sun, 13 Sep 2026 00:00:00 UTC")
+    }
+
+    fn is_signature_error(result: Result<Release, EnvironmentError>) -> bool {
+        matches!(result, Err(EnvironmentError::Signature { .. }))
+    }
+
+    #[test]
+    fn a_signed_index_is_read() {
+        let release = check(SIGNED).unwrap();
+        assert!(release.codename == "trixie" && release.by_hash);
+        assert_eq!(release.files["main/binary-amd64/Packages.xz"], ("a".repeat(64), 12));
+    }
+
+    #[test]
+    fn a_changed_index_is_refused() {
+        assert!(is_signature_error(check(&SIGNED.replace(" 12 main", " 13 main"))));
+    }
+
+    #[test]
+    fn an_unsigned_index_is_refused() {
+        let body = SIGNED.split("-----BEGIN PGP SIGNATURE").next().unwrap();
+        assert!(is_signature_error(check(body)));
+        let bare = body.split_once("\n\n").unwrap().1;
+        assert!(is_signature_error(check(bare)));
+        assert!(is_signature_error(check("")));
+    }
+
+    #[test]
+    fn text_outside_of_the_signature_is_refused() {
+        assert!(is_signature_error(check(&format!("Codename: sid\n\n{SIGNED}"))));
+        assert!(is_signature_error(check(&format!("{SIGNED}\nCodename: sid\n"))));
+        assert!(is_signature_error(check(&format!("{SIGNED}{SIGNED}"))));
+        // Between the armor header and the signed text only hash names may stand.
+        assert!(is_signature_error(check(&SIGNED.replacen("\n\n", "\nCodename: sid\n\n", 1))));
+    }
+
+    #[test]
+    fn a_key_outside_of_the_keyring_is_refused() {
+        let other = include_bytes!("fixtures/other-keyring.gpg");
+        assert!(is_signature_error(verify_at(SIGNED, other, "Sun, 13 Sep 2026 00:00:00 UTC")));
+    }
+
+    #[test]
+    fn a_signed_index_that_expired_is_refused() {
+        let keyring = include_bytes!("fixtures/keyring.gpg");
+        let error = verify_at(SIGNED, keyring, "Sun, 20 Sep 2026 00:00:00 UTC").unwrap_err();
+        assert!(error.to_string().contains("expired 24 hours ago"), "{error}");
+    }
 }
