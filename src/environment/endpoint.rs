@@ -188,8 +188,8 @@ impl Endpoint {
 }
 
 fn is_local(rest: &str) -> bool {
-    let host = rest.split(['/', ':']).next().unwrap_or_default();
-    matches!(host, "localhost" | "127.0.0.1" | "[")
+    let host = rest.split('/').next().unwrap_or_default();
+    host.starts_with("[::1]") || matches!(host.split(':').next(), Some("localhost" | "127.0.0.1"))
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {
@@ -248,7 +248,7 @@ impl Sources {
                 return Endpoint::parse(registry, value, &format!("the variable {name}"));
             }
         }
-        if let Some((value, file)) = self.from_files(registry) {
+        if let Some((value, file)) = self.configured_in_files(registry) {
             return Endpoint::parse(registry, &value, &file.display().to_string());
         }
         if let Some((value, provenance)) = self.asked(registry) {
@@ -272,7 +272,7 @@ impl Sources {
         }
     }
 
-    fn from_files(&self, registry: Registry) -> Option<(String, PathBuf)> {
+    fn configured_in_files(&self, registry: Registry) -> Option<(String, PathBuf)> {
         let home = |path: &str| self.home.as_ref().map(|home| home.join(path));
         let system = |path: &str| Some(self.system.join(path));
         match registry {
@@ -432,7 +432,7 @@ fn list_entries(text: &str) -> Vec<(String, String)> {
 }
 
 fn deb822_entries(text: &str) -> Vec<(String, String)> {
-    let text: String = text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let text = text.lines().filter(|line| !line.starts_with('#')).fold(String::new(), |text, line| text + line + "\n");
     let mut entries = Vec::new();
     for paragraph in text.split("\n\n") {
         let field = |name: &str| {

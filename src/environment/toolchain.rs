@@ -68,7 +68,7 @@ fn nodejs(
     let major = Version::parse(&version).map_or(0, |version| version.major());
     let range = BTreeSet::from([npm_major(major).to_owned()]);
     let npm = npm?;
-    let chosen = highest("npm", &range, &npm.versions)?;
+    let chosen = highest("npm", &range, &npm.all)?;
     artifacts.push(npm.artifact(chosen)?);
     Ok((version, artifacts))
 }

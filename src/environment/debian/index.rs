@@ -88,7 +88,7 @@ pub(crate) struct Index {
     texts: Vec<String>,
     archives: Vec<&'static str>,
     /// The lines of each name: text, start, end.
-    names: HashMap<u64, Vec<(u32, u32, u32)>>,
+    names: HashMap<u64, Vec<(usize, usize, usize)>>,
     /// Real packages that provide a name, sorted.
     provided: BTreeMap<String, Vec<String>>,
 }
@@ -104,25 +104,25 @@ impl Index {
     /// Joins the compact texts of a suite's pockets.
     pub(crate) fn new(suite: &str, pockets: Vec<(&'static str, String)>) -> Self {
         let (archives, texts): (Vec<&'static str>, Vec<String>) = pockets.into_iter().unzip();
-        let mut names: HashMap<u64, Vec<(u32, u32, u32)>> = HashMap::new();
+        let mut names: HashMap<u64, Vec<(usize, usize, usize)>> = HashMap::new();
         let mut provided: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (number, text) in texts.iter().enumerate() {
             let mut start = 0;
             for line in text.split_inclusive('\n') {
                 let end = start + line.len() - 1;
-                let position = (number as u32, start as u32, end as u32);
+                let position = (number, start, end);
                 start += line.len();
                 let name = line.split('\t').next().unwrap_or_default();
                 names.entry(hash(name)).or_default().push(position);
-                let provides = line.split('\t').nth(5).unwrap_or_default();
-                for virtual_name in provides.split(',').filter_map(|part| part.split_whitespace().next()) {
+                let relations = line.split('\t').nth(5).unwrap_or_default();
+                for virtual_name in relations.split(',').filter_map(|part| part.split_whitespace().next()) {
                     provided.entry(virtual_name.to_owned()).or_default().push(name.to_owned());
                 }
             }
         }
-        for providers in provided.values_mut() {
-            providers.sort();
-            providers.dedup();
+        for names in provided.values_mut() {
+            names.sort();
+            names.dedup();
         }
         Self { suite: suite.to_owned(), texts, archives, names, provided }
     }
@@ -132,11 +132,12 @@ impl Index {
         &self.suite
     }
 
-    /// The highest version of a package.
+    /// The highest version of a package, from the first pocket that has it.
     pub(crate) fn package(&self, name: &str) -> Option<Package<'_>> {
         self.names
             .get(&hash(name))?
             .iter()
+            .rev()
             .filter_map(|position| self.at(*position))
             .filter(|package| package.name == name)
             .max_by(|a, b| compare(a.version, b.version))
@@ -166,8 +167,8 @@ impl Index {
         self.texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split('\t').next())
     }
 
-    fn at(&self, (text, start, end): (u32, u32, u32)) -> Option<Package<'_>> {
-        let line = self.texts.get(text as usize)?.get(start as usize..end as usize)?;
+    fn at(&self, (text, start, end): (usize, usize, usize)) -> Option<Package<'_>> {
+        let line = self.texts.get(text)?.get(start..end)?;
         let mut fields = line.split('\t');
         let mut next = || fields.next();
         Some(Package {
@@ -180,7 +181,7 @@ impl Index {
             filename: next()?,
             size: next()?.parse().ok()?,
             sha256: next()?,
-            archive: self.archives.get(text as usize)?,
+            archive: self.archives.get(text)?,
         })
     }
 }
@@ -207,10 +208,11 @@ mod tests {
 
     #[test]
     fn the_highest_version_of_all_pockets_wins() {
-        let texts = ["1.9-1", "1.10-1", "1.10~rc1-1"].map(|v| ("debian", compact(&paragraph("x", v), "t").unwrap()));
-        let index = Index::new("trixie", texts.to_vec());
+        let pocket = |archive, version| (archive, compact(&paragraph("x", version), "t").unwrap());
+        let pockets = [("debian", "1.9-1"), ("debian", "1.10-1"), ("debian-security", "1.10-1"), ("debian", "1.10~rc1-1")];
+        let index = Index::new("trixie", pockets.map(|(archive, version)| pocket(archive, version)).to_vec());
         let package = index.package("x").unwrap();
-        assert_eq!(package.version, "1.10-1");
+        assert_eq!((package.version, package.archive), ("1.10-1", "debian"));
         assert_eq!(package.depends, "a, b (>= 1) | c");
         assert_eq!(index.providers("w"), ["x"]);
     }

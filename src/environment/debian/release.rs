@@ -64,7 +64,7 @@ impl Keyring {
                     own.issuer_key_id().iter().any(|id| **id == key.primary_key.legacy_key_id())
                         || own.issuer_fingerprint().iter().any(|print| **print == key.primary_key.fingerprint())
                 })
-                .max_by_key(|own| own.created().map(|t| t.as_secs()))
+                .max_by_key(|own| own.created().map(pgp::types::Timestamp::as_secs))
                 .and_then(|own| own.key_expiration_time().map(|t| u64::from(t.as_secs())));
             if !alive(u64::from(key.primary_key.created_at().as_secs()), lasts) {
                 return false;
@@ -76,7 +76,7 @@ impl Keyring {
                     let lasts = subkey
                         .signatures
                         .iter()
-                        .max_by_key(|own| own.created().map(|t| t.as_secs()))
+                        .max_by_key(|own| own.created().map(pgp::types::Timestamp::as_secs))
                         .and_then(|own| own.key_expiration_time().map(|t| u64::from(t.as_secs())));
                     !revoked
                         && signs

@@ -191,7 +191,6 @@ pub(crate) const NOT_IN_IMAGES: [&str; 22] = [
     "etc/resolv.conf",
     "mnt/**",
     "proc/**",
-    "run/**",
     "sys/**",
     "tmp/**",
     "usr/sbin/policy-rc.d",
@@ -199,11 +198,12 @@ pub(crate) const NOT_IN_IMAGES: [&str; 22] = [
     "usr/share/debconf/**",
     "usr/share/lintian/**",
     "var/backups/**",
-    "var/cache/**",
+    "var/cache/apt/**",
+    "var/cache/debconf/**",
+    "var/cache/ldconfig/**",
     "var/lib/apt/**",
     "var/lib/dpkg/**",
     "var/lib/systemd/**",
-    "var/log/**",
 ];
 
 /// True for documentation and translations, which no root has.
@@ -277,13 +277,13 @@ fn each(
         }
         drop(sender);
         let mut waiting = BTreeMap::new();
-        for wanted in 0..packages.len() {
+        for (wanted, downloaded) in packages.iter().enumerate() {
             while !waiting.contains_key(&wanted) {
                 let Ok((number, deb)) = receiver.recv() else { break };
                 waiting.insert(number, deb);
             }
             if let Some(deb) = waiting.remove(&wanted) {
-                take(packages[wanted].package, deb?)?;
+                take(downloaded.package, deb?)?;
             }
         }
         Ok(())
@@ -506,7 +506,9 @@ pub(crate) fn unpack_for_run(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Resu
         // What update-alternatives would have linked.
         match package.name.as_str() {
             "mawk" => link(fs_dir, "usr/bin/awk", "mawk")?,
-            "debianutils" => link(fs_dir, "usr/bin/which", "which.debianutils")?,
+            "debianutils" if fs_dir.join("usr/bin/which.debianutils").exists() => {
+                link(fs_dir, "usr/bin/which", "which.debianutils")?;
+            }
             _ => {}
         }
         if certificates {
@@ -541,7 +543,7 @@ pub(crate) fn make_run_base(staging: &Path, packages: &[Downloaded<'_>]) -> Resu
     let fs_dir = staging.join("fs");
     unpack_for_run(&fs_dir, packages)?;
     let names = PASSWD.lines().filter_map(|line| line.split(':').next());
-    let shadow: String = names.map(|name| format!("{name}:*:1:0:99999:7:::\n")).collect();
+    let shadow = names.fold(String::new(), |text, name| text + name + ":*:1:0:99999:7:::\n");
     for (path, mode, text) in [
         ("etc/passwd", 0o644, PASSWD),
         ("etc/group", 0o644, GROUP),

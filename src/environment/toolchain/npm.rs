@@ -35,7 +35,7 @@ struct Dist {
 pub(super) struct Versions {
     name: String,
     /// In the order of versions.
-    pub versions: Vec<(Version, String)>,
+    pub all: Vec<(Version, String)>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -56,7 +56,7 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Versions, EnvironmentError> {
     let mut versions: Vec<(Version, String)> =
         entries.keys().filter_map(|text| Some((Version::parse(text).ok()?, text.clone()))).collect();
     versions.sort();
-    Ok(Versions { name: name.to_owned(), versions, entries })
+    Ok(Versions { name: name.to_owned(), all: versions, entries })
 }
 
 impl Versions {
@@ -99,7 +99,7 @@ pub(super) fn lock(
     client: &Client,
 ) -> Result<(String, Vec<Artifact>), EnvironmentError> {
     let versions = versions(name, sources, client)?;
-    let chosen = highest(tool, ranges, &versions.versions)?;
+    let chosen = highest(tool, ranges, &versions.all)?;
     Ok((chosen.to_owned(), vec![versions.artifact(chosen)?]))
 }
 

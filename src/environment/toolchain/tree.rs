@@ -140,7 +140,7 @@ fn wheel(root: &Root, artifact: &Artifact, file: &Path, folder: &str) -> Result<
 fn go_module(root: &Root, artifact: &Artifact, file: &Path, folder: &str) -> Result<(), EnvironmentError> {
     let mut archive = archive(artifact, file)?;
     let prefix = format!("{}@{}/", golang::MODULE, artifact.version);
-    let names: Result<Vec<String>, _> = archive.file_names().map(|name| name.map(|name| name.into_owned())).collect();
+    let names: Result<Vec<String>, _> = archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned)).collect();
     let mut names = names.map_err(malformed(artifact))?;
     names.sort();
     let mut listing = Sha256::new();
