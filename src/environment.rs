@@ -1,0 +1,286 @@
+//! From tool requests to a lock, and from a lock to root file systems.
+//!
+//! Owns where tools come from (Debian's signed archive, toolchains from the language registries),
+//! which exact versions a request means, and the trees that phases and images are made of. Knows
+//! no language and runs nothing itself: scripts of packages run through [`RootRunner`], which the
+//! pipeline implements.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::cache::{Cache, CacheError, Key};
+use crate::report::Report;
+use crate::unpack::UnpackError;
+
+mod catalog;
+mod debian;
+mod endpoint;
+mod http;
+mod lock;
+mod realise;
+mod toolchain;
+
+pub use catalog::{Need, needs};
+pub use endpoint::{Endpoint, Registry, Sources};
+pub use lock::{Artifact, DebianPackage, LockedEnvironment, LockedToolchain};
+
+/// What went wrong between a request and its root file systems.
+#[derive(Debug, Error)]
+pub enum EnvironmentError {
+    /// Nothing on this machine says where a registry is.
+    #[error("no {registry} is configured: set {variable}, or configure {client}")]
+    NoEndpoint {
+        /// `npm registry`, `Debian mirror`.
+        registry: &'static str,
+        /// The variable of ours that names it.
+        variable: &'static str,
+        /// The client whose configuration would be used.
+        client: &'static str,
+    },
+    /// A configured address cannot be used.
+    #[error("the {registry} address from {provenance} cannot be used: {reason}")]
+    BadEndpoint {
+        /// Which registry.
+        registry: &'static str,
+        /// Where the address was found.
+        provenance: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A download failed after all retries.
+    #[error("download {what}: {reason}")]
+    Download {
+        /// What was wanted, in the registry's words, without credentials.
+        what: String,
+        /// Why it failed.
+        reason: String,
+        /// True when trying again later may help.
+        temporary: bool,
+    },
+    /// Downloaded bytes are not those that were promised; they were thrown away.
+    #[error("{what} has {found}, but {expected} was promised by {authority}; it was not kept")]
+    Mismatch {
+        /// The artifact.
+        what: String,
+        /// The hash or size that was promised.
+        expected: String,
+        /// What came instead.
+        found: String,
+        /// Who promised: `the signed index`, `the lock`.
+        authority: &'static str,
+    },
+    /// A registry's answer does not have the expected form.
+    #[error("cannot read {what}: {reason}")]
+    Malformed {
+        /// Which document.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The archive's signature could not be verified.
+    #[error("the signature of {what} is not valid: {reason}")]
+    Signature {
+        /// Which document.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The archive's index is too old or from the future.
+    #[error("{what} {reason}")]
+    Expired {
+        /// Which document.
+        what: String,
+        /// By how much, and what to do.
+        reason: String,
+    },
+    /// The keyring of the distribution is missing.
+    #[error("no Debian archive keyring at {path}: install debian-archive-keyring or set PACKWRIGHT_DEBIAN_KEYRING")]
+    NoKeyring {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A name that no source knows.
+    #[error("no {kind} is called {name}{}", nearest_text(.nearest))]
+    Unknown {
+        /// `tool or package`, `Debian package in trixie`.
+        kind: String,
+        /// The name asked for.
+        name: String,
+        /// Existing names that look alike.
+        nearest: Vec<String>,
+    },
+    /// A version that no source has.
+    #[error("no {tool} matches {range}; {available}")]
+    NoVersion {
+        /// The tool.
+        tool: String,
+        /// The range asked for.
+        range: String,
+        /// What there is, with the nearest first.
+        available: String,
+    },
+    /// Two requests that cannot hold together.
+    #[error("{0}")]
+    Conflict(String),
+    /// A dependency that the archive cannot satisfy.
+    #[error("{package} needs {relation}, which {suite} does not have")]
+    Unsatisfied {
+        /// The package with the dependency.
+        package: String,
+        /// The relation as the index has it.
+        relation: String,
+        /// The suite.
+        suite: String,
+    },
+    /// A script of a package failed.
+    #[error("{title} failed: {reason}")]
+    Script {
+        /// What ran.
+        title: String,
+        /// What the runner said.
+        reason: String,
+    },
+    /// This machine's architecture has no source.
+    #[error("no toolchains for the {0} architecture")]
+    Architecture(String),
+    /// A file system call failed.
+    #[error("{action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An archive could not be unpacked.
+    #[error("unpack {what}")]
+    Unpack {
+        /// Which archive.
+        what: String,
+        /// Why not.
+        source: UnpackError,
+    },
+    /// The cache folder failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+fn nearest_text(nearest: &[String]) -> String {
+    match nearest {
+        [] => String::new(),
+        names => format!(" (did you mean {}?)", names.join(", ")),
+    }
+}
+
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EnvironmentError {
+    move |source| EnvironmentError::Io { action, path: path.to_owned(), source }
+}
+
+/// What a plan asks of its environment, as the plan says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvironmentRequest {
+    /// Tools and attributes that phases need: `nodejs@22`, `ffmpeg`.
+    pub build_tools: Vec<String>,
+    /// Tools and attributes that the started app needs.
+    pub run_tools: Vec<String>,
+    /// Debian packages that phases need.
+    pub build_apt: Vec<String>,
+    /// Debian packages that the started app needs.
+    pub run_apt: Vec<String>,
+    /// The plan does not say what stays, so everything does.
+    pub run_everything: bool,
+}
+
+/// Runs the scripts of packages in a root file system.
+pub trait RootRunner {
+    /// Runs one job to its end; the error is what a person should read.
+    fn run(&self, job: &RootJob<'_>) -> Result<(), String>;
+}
+
+/// A script to run over stacked trees.
+pub struct RootJob<'a> {
+    /// For progress and errors.
+    pub title: &'a str,
+    /// Read-only trees, bottom first.
+    pub lowers: &'a [PathBuf],
+    /// An empty folder on the same file system; receives the changes as an overlayfs upper folder
+    /// (deletions as character devices 0:0, `user.overlay.*` attributes).
+    pub upper: &'a Path,
+    /// Read-only binds: a host path, and an absolute target whose folder exists in a lower tree.
+    pub binds: Vec<(PathBuf, String)>,
+    /// The whole environment of the script.
+    pub env: BTreeMap<String, String>,
+    /// Run by `/bin/sh -e -c` as root of the container.
+    pub script: &'a str,
+}
+
+/// The trees of one environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    /// Trees that phases run on, bottom first.
+    pub build: Vec<PathBuf>,
+    /// Trees that the image is made of, bottom first.
+    pub run: Vec<RunTree>,
+    /// `PATH` entries of phases beyond the system's own, first wins.
+    pub build_path: Vec<String>,
+    /// `PATH` entries of the started app beyond the system's own, first wins.
+    pub run_path: Vec<String>,
+    /// Variables that the toolchains need in phases.
+    pub variables: BTreeMap<String, String>,
+    /// Identifies the build trees.
+    pub key: Key,
+}
+
+/// A tree of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunTree {
+    /// The tree's folder.
+    pub dir: PathBuf,
+    /// Identifies its content, with what is excluded.
+    pub key: Key,
+    /// Why it is there; layers are grouped by it.
+    pub cause: Cause,
+    /// For the layer's history: `nodejs 22.21.1`.
+    pub title: String,
+    /// Globs of paths, relative to the tree, that do not go into the image.
+    pub excluded: Vec<String>,
+    /// The tree is an overlayfs upper folder: deletions are character devices.
+    pub overlay: bool,
+}
+
+/// Why a tree is in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The C library, a shell, certificates: the same for every app of a suite.
+    Base,
+    /// Debian packages that the app asks for.
+    System,
+    /// A language's toolchain.
+    Toolchain,
+}
+
+/// Chooses exact versions for a request. Uses the network unless the same request was resolved
+/// within the last day.
+pub fn resolve_lock(
+    request: &EnvironmentRequest,
+    sources: &Sources,
+    cache: &Cache,
+    report: &dyn Report,
+) -> Result<LockedEnvironment, EnvironmentError> {
+    lock::resolve(request, sources, cache, report)
+}
+
+/// Makes the trees of a lock, or finds them in the cache. Uses the network only for artifacts that
+/// the cache does not have; nothing that is not named by hash in the lock enters a tree.
+pub fn realise(
+    lock: &LockedEnvironment,
+    sources: &Sources,
+    cache: &Cache,
+    runner: &dyn RootRunner,
+    report: &dyn Report,
+) -> Result<Roots, EnvironmentError> {
+    realise::realise(lock, sources, cache, runner, report)
+}

@@ -1,0 +1,226 @@
+//! Which source has which tool, and what the names of nixpkgs mean here.
+//!
+//! Plans ask for tools (`nodejs@22`) and people write nixpkgs attributes (`nodejs_20`, `ffmpeg`);
+//! this table says what they become. Versions are chosen elsewhere.
+
+use super::EnvironmentError;
+
+/// A tool whose exact version comes from a language registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Toolchain {
+    /// Node.js with the npm that belongs to its major version.
+    Nodejs,
+    /// npm alone, when an app pins it.
+    Npm,
+    /// uv.
+    Uv,
+    /// The Go toolchain.
+    Go,
+}
+
+impl Toolchain {
+    /// The tool's name in plans and paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nodejs => "nodejs",
+            Self::Npm => "npm",
+            Self::Uv => "uv",
+            Self::Go => "go",
+        }
+    }
+}
+
+/// What one entry of a plan becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// A toolchain in a range of versions, empty for any.
+    Toolchain(Toolchain, String),
+    /// Python in a range of versions; its version decides the suite.
+    Python(String),
+    /// Debian packages; the first of each group that the suite has.
+    Debian(Vec<Vec<String>>),
+    /// Always there.
+    Nothing,
+}
+
+/// The tools that plans may ask for by range.
+const TOOLS: [(&str, Option<Toolchain>); 5] = [
+    ("nodejs", Some(Toolchain::Nodejs)),
+    ("npm", Some(Toolchain::Npm)),
+    ("uv", Some(Toolchain::Uv)),
+    ("go", Some(Toolchain::Go)),
+    ("python", None),
+];
+
+/// Attributes of nixpkgs, and tools of plans, that are Debian packages: name, packages. A `|` in
+/// the packages separates names of different suites.
+#[rustfmt::skip]
+const DEBIAN: &[(&str, &str)] = &[
+    ("autoconf", "autoconf"), ("automake", "automake"), ("bison", "bison"), ("brotli", "brotli"),
+    ("bzip2", "bzip2"), ("cairo", "libcairo2 libcairo2-dev"), ("chromium", "chromium"), ("clang", "clang"),
+    ("cmake", "cmake"), ("curl", "curl"), ("dnsutils", "dnsutils"), ("exiftool", "libimage-exiftool-perl"),
+    ("ffmpeg", "ffmpeg"), ("ffmpeg-full", "ffmpeg"), ("file", "file"), ("flex", "flex"),
+    ("fontconfig", "fontconfig"), ("freetype", "libfreetype6 libfreetype-dev"), ("gcc", "build-essential"),
+    ("gdk-pixbuf", "libgdk-pixbuf-2.0-0"), ("gettext", "gettext"), ("ghostscript", "ghostscript"), ("git", "git"),
+    ("git-lfs", "git-lfs"), ("glib", "libglib2.0-0t64|libglib2.0-0"), ("gmp", "libgmp-dev"), ("gnumake", "make"),
+    ("gnupg", "gnupg"), ("gnutar", "tar"), ("graphicsmagick", "graphicsmagick"), ("graphviz", "graphviz"),
+    ("imagemagick", "imagemagick"), ("iproute2", "iproute2"), ("jemalloc", "libjemalloc2"), ("jq", "jq"),
+    ("libffi", "libffi-dev"), ("libheif", "libheif1"), ("libiconv", ""), ("libjpeg", "libjpeg62-turbo libjpeg-dev"),
+    ("libmysqlclient", "default-libmysqlclient-dev"), ("libpng", "libpng-dev"), ("libtool", "libtool"),
+    ("libuuid", "uuid-dev"), ("libwebp", "webp libwebp-dev"), ("libxml2", "libxml2-dev"), ("libxslt", "libxslt1-dev"),
+    ("libyaml", "libyaml-dev"), ("lsof", "lsof"), ("mariadb", "mariadb-client"), ("mariadb-client", "mariadb-client"),
+    ("mysql80", "default-mysql-client"), ("nano", "nano"), ("netcat", "netcat-openbsd"), ("nginx", "nginx-light|nginx"),
+    ("ninja", "ninja-build"), ("openssh", "openssh-client"), ("openssl", "openssl libssl-dev"),
+    ("pango", "libpango-1.0-0 libpangocairo-1.0-0"), ("patchelf", "patchelf"), ("perl", "perl"),
+    ("pkg-config", "pkg-config"), ("pkgconf", "pkgconf"), ("poppler_utils", "poppler-utils"),
+    ("postgresql", "postgresql-client libpq-dev"), ("procps", "procps"), ("protobuf", "protobuf-compiler"),
+    ("psmisc", "psmisc"), ("readline", "libreadline-dev"), ("redis", "redis-tools"), ("rsync", "rsync"),
+    ("ruby", "ruby"), ("sqlite", "sqlite3 libsqlite3-dev"), ("strace", "strace"), ("tesseract", "tesseract-ocr"),
+    ("tini", "tini"), ("tree", "tree"), ("tzdata", "tzdata"), ("unzip", "unzip"), ("util-linux", "util-linux"),
+    ("vim", "vim-tiny"), ("vips", "libvips-tools libvips-dev"), ("wget", "wget"), ("which", ""), ("wkhtmltopdf", "wkhtmltopdf"),
+    ("xz", "xz-utils"), ("zip", "zip"), ("zlib", "zlib1g-dev"), ("zstd", "zstd"),
+];
+
+/// Attributes that every root has already.
+const ALWAYS: [&str; 11] = [
+    "bash", "bashInteractive", "cacert", "coreutils", "findutils", "glibc", "gnugrep", "gnused", "gawk", "gzip",
+    "stdenv.cc.cc.lib",
+];
+
+/// What a plan's entry (`nodejs@22`, `nodejs_20`, `ffmpeg`) becomes.
+pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
+    let entry = entry.trim();
+    let attribute = entry.strip_prefix("pkgs.").unwrap_or(entry);
+    let (name, range) = attribute.split_once('@').map_or((attribute, None), |(n, r)| (n, Some(r.trim())));
+    if let Some((_, toolchain)) = TOOLS.iter().find(|(tool, _)| *tool == name) {
+        let range = range.unwrap_or_default().to_owned();
+        return Ok(toolchain.map_or_else(|| Need::Python(range.clone()), |tool| Need::Toolchain(tool, range.clone())));
+    }
+    if range.is_none()
+        && let Some(need) = versioned_attribute(name)
+    {
+        return Ok(need);
+    }
+    if ALWAYS.contains(&name) {
+        return Ok(Need::Nothing);
+    }
+    match DEBIAN.iter().find(|(attribute, _)| *attribute == name) {
+        Some((_, _)) if range.is_some_and(|range| !range.is_empty() && range != "*" && range != "latest") => {
+            Err(EnvironmentError::NoVersion {
+                tool: name.to_owned(),
+                range: range.unwrap_or_default().to_owned(),
+                available: "Debian has one version in each suite; ask for it without a version".to_owned(),
+            })
+        }
+        Some((_, "")) => Ok(Need::Nothing),
+        Some((_, packages)) => Ok(Need::Debian(
+            packages.split(' ').map(|group| group.split('|').map(str::to_owned).collect()).collect(),
+        )),
+        None => Err(EnvironmentError::Unknown {
+            kind: "tool or package".to_owned(),
+            name: name.to_owned(),
+            nearest: nearest(name, names()),
+        }),
+    }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|(name, _)| *name).chain(DEBIAN.iter().map(|(name, _)| *name)).chain(ALWAYS)
+}
+
+/// `nodejs_20`, `nodejs-18_x`, `python311`, `python312Full`, `go_1_24`, `gcc13`, `postgresql_16`.
+fn versioned_attribute(name: &str) -> Option<Need> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some(rest) = name.strip_prefix("nodejs") {
+        let major = rest.trim_start_matches("-slim").trim_start_matches(['_', '-']).trim_end_matches("_x");
+        return (rest == "-slim" || digits(major))
+            .then(|| Need::Toolchain(Toolchain::Nodejs, if rest == "-slim" { "" } else { major }.to_owned()));
+    }
+    if let Some(rest) = name.strip_prefix("python") {
+        let version = rest.trim_end_matches("Full").trim_end_matches("Minimal");
+        return match version.split_at_checked(1) {
+            Some((major @ ("2" | "3"), "")) => Some(Need::Python(major.to_owned())),
+            Some(("3", minor)) if digits(minor) => Some(Need::Python(format!("3.{minor}"))),
+            _ => None,
+        };
+    }
+    if let Some(version) = name.strip_prefix("go_") {
+        return version
+            .split('_')
+            .all(digits)
+            .then(|| Need::Toolchain(Toolchain::Go, version.replace('_', ".")));
+    }
+    let debian = |package: String| Some(Need::Debian(vec![vec![package]]));
+    if let Some(major) = name.strip_prefix("postgresql_").filter(|major| digits(major)) {
+        return debian(format!("postgresql-client-{major}"));
+    }
+    if let Some(major) = name.strip_prefix("gcc").filter(|major| digits(major)) {
+        return debian(format!("g++-{major}"));
+    }
+    name.strip_prefix("openssl_").and_then(|_| debian("openssl".to_owned()))
+}
+
+/// Up to three names that look like `name`, best first.
+pub(super) fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut scored: Vec<(f64, &str)> = among
+        .filter(|other| other.len().abs_diff(name.len()) <= 12)
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .filter(|(score, _)| *score > 0.84)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.dedup_by(|a, b| a.1 == b.1);
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_keep_their_range() {
+        assert_eq!(needs("nodejs@22").unwrap(), Need::Toolchain(Toolchain::Nodejs, "22".to_owned()));
+        assert_eq!(needs("go@>=1.21").unwrap(), Need::Toolchain(Toolchain::Go, ">=1.21".to_owned()));
+        assert_eq!(needs("python@~3.12").unwrap(), Need::Python("~3.12".to_owned()));
+        assert_eq!(needs("uv").unwrap(), Need::Toolchain(Toolchain::Uv, String::new()));
+    }
+
+    #[test]
+    fn attributes_of_nixpkgs_become_tools() {
+        for (attribute, need) in [
+            ("nodejs_20", Need::Toolchain(Toolchain::Nodejs, "20".to_owned())),
+            ("nodejs-18_x", Need::Toolchain(Toolchain::Nodejs, "18".to_owned())),
+            ("python311", Need::Python("3.11".to_owned())),
+            ("python312Full", Need::Python("3.12".to_owned())),
+            ("python3", Need::Python("3".to_owned())),
+            ("go_1_24", Need::Toolchain(Toolchain::Go, "1.24".to_owned())),
+            ("pkgs.cacert", Need::Nothing),
+        ] {
+            assert_eq!(needs(attribute).unwrap(), need, "{attribute}");
+        }
+    }
+
+    #[test]
+    fn alternatives_of_suites_stay_alternatives() {
+        let Need::Debian(groups) = needs("nginx").unwrap() else { panic!() };
+        assert_eq!(groups, [vec!["nginx-light".to_owned(), "nginx".to_owned()]]);
+    }
+
+    #[test]
+    fn an_unknown_name_tells_the_nearest_ones() {
+        let error = needs("imagemagik").unwrap_err().to_string();
+        assert!(error.contains("did you mean imagemagick"), "{error}");
+    }
+
+    #[test]
+    fn a_version_of_a_plain_package_is_refused() {
+        assert!(matches!(needs("ffmpeg@5"), Err(EnvironmentError::NoVersion { .. })));
+    }
+
+    #[test]
+    fn every_entry_of_the_table_is_sorted_and_resolves() {
+        assert!(DEBIAN.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for (name, _) in DEBIAN {
+            assert!(needs(name).is_ok(), "{name}");
+        }
+    }
+}
