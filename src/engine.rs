@@ -47,7 +47,7 @@ pub struct Job {
 pub struct Bind {
     /// Path on the host.
     pub source: PathBuf,
-    /// Absolute path in the root; a missing folder is made, a missing file is not.
+    /// Absolute path in the root; made where it is missing.
     pub target: String,
     /// False for what the command may change.
     pub read_only: bool,

@@ -5,9 +5,10 @@
 //! no language and runs nothing itself: scripts of packages run through [`RootRunner`], which the
 //! pipeline implements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use packwright_providers::{BuildPlan, Phase};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError, Key};
@@ -192,6 +193,29 @@ pub struct EnvironmentRequest {
     pub run_apt: Vec<String>,
     /// The plan does not say what stays, so everything does.
     pub run_everything: bool,
+}
+
+impl EnvironmentRequest {
+    /// The union over the phases, and what `start` keeps. A plan whose `start` says nothing of
+    /// packages, as plans written for nixpacks, keeps everything.
+    pub fn from_plan(plan: &BuildPlan) -> Self {
+        let gather = |lists: &dyn Fn(&Phase) -> Vec<String>| {
+            let all: BTreeSet<String> = plan.phases.values().flat_map(lists).collect();
+            all.into_iter().collect::<Vec<_>>()
+        };
+        let libraries = gather(&|phase| phase.nix_libs.iter().flatten().cloned().collect());
+        let mut request = Self {
+            build_tools: gather(&|phase| phase.nix_pkgs.iter().chain(&phase.nix_libs).flatten().cloned().collect()),
+            build_apt: gather(&|phase| phase.apt_pkgs.iter().flatten().cloned().collect()),
+            ..Self::default()
+        };
+        let start = plan.start.clone().unwrap_or_default();
+        request.run_everything = start.nix_pkgs.is_none() && start.apt_pkgs.is_none();
+        let kept = start.nix_pkgs.into_iter().flatten().chain(libraries);
+        request.run_tools = kept.collect::<BTreeSet<_>>().into_iter().collect();
+        request.run_apt = start.apt_pkgs.unwrap_or_default();
+        request
+    }
 }
 
 /// Runs the scripts of packages in a root file system.

@@ -188,6 +188,8 @@ impl From<PipelineError> for Failure {
             PipelineError::Destination { .. } => plain(70, None),
             PipelineError::AssetName(_) => plain(21, None),
             PipelineError::Folder(_) => plain(2, None),
+            PipelineError::UnknownUser(_) => plain(63, Some("use a numeric user, or create it in a phase")),
+            PipelineError::Setting { .. } => plain(21, None),
             PipelineError::Io { .. } => plain(60, None),
         }
     }

@@ -18,7 +18,7 @@ pub use archive::{Destination, export};
 pub use compress::Compression;
 pub use layer::{LayerContent, LayerDescriptor, write_layer};
 pub use reference::Reference;
-pub use store::{ImageSpec, ImageStore, Layer, RuntimeConfig, StoredImage, WrittenImage, unpack_layer};
+pub use store::{Healthcheck, ImageSpec, ImageStore, Layer, RuntimeConfig, StoredImage, WrittenImage, unpack_layer};
 
 use crate::unpack::UnpackError;
 

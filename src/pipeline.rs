@@ -88,6 +88,19 @@ pub enum PipelineError {
     /// A static asset's name leads out of its folder.
     #[error("staticAssets: {0:?} is not a path inside /assets")]
     AssetName(String),
+    /// The image's user is not in its account files.
+    #[error("the image has no user {0}")]
+    UnknownUser(String),
+    /// A value of `[image]` is not one of those that there are.
+    #[error("image.{key}: {value:?} {reason}")]
+    Setting {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        reason: &'static str,
+    },
     /// There is no folder for caches and images.
     #[error("{0}")]
     Folder(String),
@@ -180,7 +193,7 @@ impl Build<'_> {
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
         let layers = assemble::layers(self, plan, &source, &roots, &results)?;
-        let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers);
+        let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers)?;
         self.check_start(plan, &spec, &roots, &source, &results)?;
         let image = self.store.write_image(&spec, &self.options.names)?;
         self.smoke_test(plan, &image)?;
@@ -245,7 +258,8 @@ impl Build<'_> {
             _ => (None, None),
         };
         let own = phase.cmds.clone();
-        [before, own, after].into_iter().flatten().flatten().filter(|command| !command.trim().is_empty()).collect()
+        let all = [before, own, after].into_iter().flatten().flatten();
+        all.filter(|command: &String| !command.trim().is_empty()).collect()
     }
 
     /// Tells one app's cache mounts from another's.
@@ -256,7 +270,7 @@ impl Build<'_> {
     /// Runs the `postPackage` hooks inside the finished image.
     fn smoke_test(&self, plan: &BuildPlan, image: &WrittenImage) -> Result<(), PipelineError> {
         let hooks = plan.hooks.clone().unwrap_or_default();
-        for command in hooks.post_package.into_iter().flatten() {
+        for command in hooks.post_package.unwrap_or_default() {
             let step = Step::start(self.report, "postPackage", format!("postPackage: {command}"));
             let container = run::Container {
                 cache: self.cache,
@@ -401,12 +415,12 @@ impl RootRunner for Build<'_> {
             streams: Streams::Captured,
             user: (0, 0),
         };
-        let step = Step::start(self.report, format!("root:{}", job.title), job.title);
+        let step = format!("root:{}", job.title);
         let mut tail = Vec::new();
         let outcome = self.engine.run(&sandboxed, self.interrupt, &mut |stream, line| {
             let line = String::from_utf8_lossy(line).into_owned();
             tail.push(line.clone());
-            self.report.event(Event::Output { step: step.name().to_owned(), stream, line });
+            self.report.event(Event::Output { step: step.clone(), stream, line });
         });
         match outcome {
             Ok(outcome) if outcome.exit.success() => {}
@@ -419,9 +433,7 @@ impl RootRunner for Build<'_> {
         // The caller's folder takes the place of the changes; it is empty and on the same disk.
         std::fs::remove_dir(job.upper)
             .and_then(|()| std::fs::rename(staging.path().join("upper"), job.upper))
-            .map_err(|error| format!("keep the changes: {error}"))?;
-        step.finish(false, "");
-        Ok(())
+            .map_err(|error| format!("keep the changes: {error}"))
     }
 }
 

@@ -161,7 +161,7 @@ pub(super) fn build(
     }
     let report = Tee(reports);
     let engine = Native::default();
-    let sources = Sources::from_process(&cache);
+    let sources = Sources::discover(&cache);
     let build = Build {
         options,
         cache: &cache,

@@ -90,7 +90,11 @@ impl Human {
         self.line(state, &format!("{tick} {} ({how}{note})", running.title));
     }
 
+    /// What maintainer scripts say is for the log: an error repeats its end.
     fn output(&self, state: &mut State, step: &str, line: &str) {
+        if step.starts_with("root:") {
+            return;
+        }
         let name = step.rsplit(':').next().unwrap_or(step);
         let bar = self.paint("2", &format!("{} |", text::escape(name)));
         self.line(state, &format!("  {bar} {}", text::strip(line, self.colours)));

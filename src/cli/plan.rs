@@ -40,7 +40,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let mut plan = match args.format {
         Format::Json => planned.plan.to_json(),
         Format::Toml => planned.plan.to_toml(),
-    };
+    }
+    .map_err(Failure::from)?;
     if !plan.ends_with('\n') {
         plan.push('\n');
     }

@@ -17,7 +17,7 @@ use super::layer::LayerDescriptor;
 use super::reference::Reference;
 use super::{ImageError, io_error};
 use crate::hash::HashingReader;
-use crate::unpack::{Limits, Root, UnpackOptions, Whiteouts, unpack_tar};
+use crate::unpack::{Root, UnpackOptions, Whiteouts, unpack_tar};
 
 /// The time that every image bears.
 const CREATED: &str = "1970-01-01T00:00:01Z";
@@ -59,6 +59,39 @@ pub struct ImageSpec {
     pub exposed_ports: Vec<String>,
     /// `SIGTERM`.
     pub stop_signal: Option<String>,
+    /// Docker's extension of the configuration.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// How a running container is asked whether it works; durations in nanoseconds, 0 for Docker's
+/// default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `["CMD-SHELL", command]`, or `["NONE"]`.
+    pub test: Vec<String>,
+    /// Between two checks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub interval: u64,
+    /// For one check.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub timeout: u64,
+    /// After the start.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_period: u64,
+    /// Failures in a row that mean unhealthy.
+    #[serde(skip_serializing_if = "is_zero_count")]
+    pub retries: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero_count(value: &u32) -> bool {
+    *value == 0
 }
 
 /// An image in the store.
@@ -163,6 +196,8 @@ struct Settings {
     env: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     exposed_ports: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Healthcheck>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -497,6 +532,7 @@ fn configuration(spec: &ImageSpec) -> ImageConfig {
             entrypoint: spec.entrypoint.clone(),
             env: spec.env.clone(),
             exposed_ports: ports.collect(),
+            healthcheck: spec.healthcheck.clone(),
             labels: spec.labels.clone(),
             stop_signal: spec.stop_signal.clone().unwrap_or_default(),
             user: spec.user.clone().unwrap_or_default(),
@@ -535,14 +571,7 @@ pub(super) fn unpack(store: &ImageStore, layer: &LayerDescriptor, into: &Path, w
     };
     let mut hashing = HashingReader::new(plain);
     let root = Root::open(into).map_err(unpack)?;
-    let options = UnpackOptions {
-        strip_components: 0,
-        prefix: Path::new(""),
-        whiteouts,
-        owners: true,
-        keep: None,
-        limits: Limits::default(),
-    };
+    let options = UnpackOptions { whiteouts, owners: true, times: false, ..UnpackOptions::default() };
     unpack_tar(&mut hashing, &root, &options).map_err(unpack)?;
     io::copy(&mut hashing, &mut io::sink()).map_err(|error| unpack(crate::unpack::UnpackError::Read(error)))?;
     let found = format!("sha256:{}", hex::encode(hashing.finish()));

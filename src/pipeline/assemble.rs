@@ -15,7 +15,7 @@ use super::source::{APP, SourceFile, SourceKind, SourceTree};
 use super::{Build, PipelineError};
 use crate::cache::{Key, Kind};
 use crate::environment::{Roots, RunTree};
-use crate::image::{Compression, ImageSpec, Layer, LayerContent, LayerDescriptor, write_layer};
+use crate::image::{Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, write_layer};
 use crate::report::Step;
 
 /// Raised when the bytes of a layer change for the same content.
@@ -46,6 +46,7 @@ pub struct Layers {
     pub layers: Vec<Layer>,
     /// How many were not in the store.
     pub written: usize,
+    compression: Compression,
 }
 
 /// Writes what the store lacks of the image's layers.
@@ -56,7 +57,7 @@ pub fn layers(
     roots: &Roots,
     results: &Results,
 ) -> Result<Layers, PipelineError> {
-    let mut done = Layers { layers: Vec::new(), written: 0 };
+    let mut done = Layers { layers: Vec::new(), written: 0, compression: compression(plan)? };
     for tree in &roots.run {
         run_tree_layer(build, tree, &mut done)?;
     }
@@ -72,26 +73,79 @@ pub fn layers(
 }
 
 /// The image's configuration.
-pub fn spec(build: &Build<'_>, plan: &BuildPlan, roots: &Roots, path: &[String], layers: Vec<Layer>) -> ImageSpec {
+pub fn spec(
+    build: &Build<'_>,
+    plan: &BuildPlan,
+    roots: &Roots,
+    path: &[String],
+    layers: Vec<Layer>,
+) -> Result<ImageSpec, PipelineError> {
     let start = plan.start.as_ref();
     let phase_path: Vec<String> = path.iter().filter(|entry| !roots.build_path.contains(entry)).cloned().collect();
     let path: Vec<String> = phase_path.into_iter().chain(roots.run_path.iter().cloned()).collect();
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
     env.extend(plan.variables.iter().map(|(name, value)| format!("{name}={value}")));
     let image = plan.image.clone().unwrap_or_default();
-    let mut labels: BTreeMap<String, String> = image.labels.unwrap_or_default();
+    let mut labels: BTreeMap<String, String> = image.labels;
     labels.extend(build.options.labels.clone());
-    ImageSpec {
+    Ok(ImageSpec {
         layers,
         env,
         entrypoint: image.entrypoint.unwrap_or_else(|| ["/bin/bash", "-l", "-c"].map(str::to_owned).to_vec()),
         cmd: start.and_then(|start| start.cmd.clone()).into_iter().collect(),
         working_dir: format!("/{APP}"),
         labels,
-        user: image.user.or_else(|| start.and_then(|start| start.user.clone())),
-        exposed_ports: image.ports.unwrap_or_default(),
+        user: start.and_then(|start| start.user.clone()).or(image.user),
+        exposed_ports: image.exposed_ports.unwrap_or_default(),
         stop_signal: image.stop_signal,
-        ..ImageSpec::default()
+        healthcheck: image.healthcheck.map(healthcheck).transpose()?,
+    })
+}
+
+fn healthcheck(check: packwright_providers::Healthcheck) -> Result<Healthcheck, PipelineError> {
+    Ok(Healthcheck {
+        test: check.cmd.map_or_else(|| vec!["NONE".to_owned()], |cmd| vec!["CMD-SHELL".to_owned(), cmd]),
+        interval: nanoseconds("healthcheck.interval", check.interval)?,
+        timeout: nanoseconds("healthcheck.timeout", check.timeout)?,
+        start_period: nanoseconds("healthcheck.startPeriod", check.start_period)?,
+        retries: check.retries.unwrap_or(0),
+    })
+}
+
+/// A duration such as `1m30s` or `500ms`.
+fn nanoseconds(key: &'static str, text: Option<String>) -> Result<u64, PipelineError> {
+    let Some(text) = text else { return Ok(0) };
+    let wrong = || PipelineError::Setting { key, value: text.clone(), reason: "is not a duration such as 30s, 500ms or 1m30s" };
+    let mut total: u64 = 0;
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let factor: u64 = match &rest[digits..unit_end] {
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        total = number.checked_mul(factor).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        rest = &rest[unit_end..];
+    }
+    Ok(total)
+}
+
+/// How the plan wants its layers compressed.
+fn compression(plan: &BuildPlan) -> Result<Compression, PipelineError> {
+    let Some(text) = plan.image.as_ref().and_then(|image| image.compression.clone()) else {
+        return Ok(Compression::default());
+    };
+    let (kind, level) = text.split_once(':').map_or((text.as_str(), None), |(kind, level)| (kind, Some(level)));
+    match (kind, level.map(str::parse::<u32>)) {
+        ("none", None) => Ok(Compression::None),
+        ("gzip", None) => Ok(Compression::default()),
+        ("gzip", Some(Ok(level @ 1..=9))) => Ok(Compression::Gzip(level)),
+        _ => Err(PipelineError::Setting { key: "compression", value: text, reason: "is not none, gzip or gzip:1 to gzip:9" }),
     }
 }
 
@@ -160,11 +214,11 @@ fn source_layer(
     };
     let files: Vec<&SourceFile> =
         source.select(only_files(plan))?.into_iter().filter(|file| !superseded(file)).collect();
-    let assets = plan.static_assets.clone().unwrap_or_default();
+    let assets = &plan.static_assets;
     let key = Key::build("layer")
         .field("format", LAYER_FORMAT)
         .field("source", super::source::key(&files).as_str())
-        .map("assets", &assets)
+        .map("assets", assets)
         .finish();
     layer(build, &key, "app", done, || {
         let mut content = LayerContent::new();
@@ -177,7 +231,7 @@ fn source_layer(
                 SourceKind::File { .. } => content.add_file_from(&source.root().join(&file.path), &inside, file.mode)?,
             }
         }
-        for (name, text) in &assets {
+        for (name, text) in assets {
             content.add_bytes(&super::asset_path(Path::new("assets"), name)?, 0o644, text.clone().into_bytes())?;
         }
         Ok(content)
@@ -187,13 +241,14 @@ fn source_layer(
 }
 
 /// Adds a layer: from the store when its key is known there, else written.
-fn layer<'c>(
+fn layer(
     build: &Build<'_>,
     key: &Key,
     title: &str,
     done: &mut Layers,
-    content: impl FnOnce() -> Result<LayerContent<'c>, PipelineError>,
+    content: impl FnOnce() -> Result<LayerContent, PipelineError>,
 ) -> Result<(), PipelineError> {
+    let key = &Key::build("layer").field("content", key.as_str()).field("compression", format!("{:?}", done.compression)).finish();
     if let Some(descriptor) = known(build, key) {
         done.layers.push(Layer { descriptor, comment: title.to_owned() });
         return Ok(());
@@ -203,7 +258,7 @@ fn layer<'c>(
         return Ok(());
     }
     let step = Step::start(build.report, format!("layer:{title}"), format!("layer {title}"));
-    let descriptor = write_layer(&content, build.store, Compression::default())?;
+    let descriptor = write_layer(&content, build.store, done.compression)?;
     build.cache.write(Kind::Layer, key, &serde_json::to_vec(&descriptor).map_err(PipelineError::json)?)?;
     let note = format!("{} unpacked, {} compressed", super::size(descriptor.unpacked_size), super::size(descriptor.size));
     step.finish(false, note);

@@ -126,7 +126,10 @@ struct Prepared<'a> {
 impl<'a> State<'a> {
     /// Puts the plan's static assets into the root, where commands of any phase find them.
     fn place_assets(&mut self) -> Result<(), PipelineError> {
-        let Some(assets) = self.plan.static_assets.as_ref().filter(|assets| !assets.is_empty()) else { return Ok(()) };
+        let assets = &self.plan.static_assets;
+        if assets.is_empty() {
+            return Ok(());
+        }
         let key = Key::build("assets").map("files", assets).finish();
         let cache = self.build.cache;
         let path = match cache.find(Kind::Source, &key) {

@@ -39,6 +39,7 @@ impl Container<'_> {
         let (lowers, config) = self.unpack(digest)?;
         let staging = self.cache.staging()?;
         let mut job = self.job(lowers, &config, staging.path().to_owned());
+        job.user = user_of(&config.user, &job.lowers)?;
         job.streams = Streams::Inherited;
         job.env.extend(variables.clone());
         if !command.is_empty() {
@@ -57,6 +58,7 @@ impl Container<'_> {
         let (lowers, config) = self.unpack(digest)?;
         let staging = self.cache.staging()?;
         let mut job = self.job(lowers, &config, staging.path().to_owned());
+        job.user = user_of(&config.user, &job.lowers)?;
         job.argv = ["/bin/bash", "-l", "-c", command].map(str::to_owned).to_vec();
         let mut tail = Vec::new();
         let outcome = self.engine.run(&job, self.interrupt, &mut |stream, line| {
@@ -125,7 +127,38 @@ impl Container<'_> {
             directory: config.working_dir.clone(),
             network: Network::Host,
             streams: Streams::Captured,
-            user: config.numeric_user,
+            user: (0, 0),
         }
     }
+}
+
+/// The numeric user and group of `user`, `uid`, `user:group` or `uid:gid`; names are looked up in
+/// the topmost `/etc/passwd` and `/etc/group` of the trees.
+fn user_of(text: &str, lowers: &[PathBuf]) -> Result<(u32, u32), PipelineError> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    if user.is_empty() {
+        return Ok((0, 0));
+    }
+    let unknown = || PipelineError::UnknownUser(text.to_owned());
+    let accounts = lines_of(lowers, "etc/passwd");
+    let account = accounts.iter().find(|fields| fields.first().is_some_and(|name| name == user));
+    let field = |fields: &Vec<String>, at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
+    let uid = user.parse().ok().or_else(|| account.and_then(|fields| field(fields, 2))).ok_or_else(unknown)?;
+    let gid = match group {
+        None => account.and_then(|fields| field(fields, 3)).unwrap_or(0),
+        Some(group) => {
+            let groups = lines_of(lowers, "etc/group");
+            let named = groups.iter().find(|fields| fields.first().is_some_and(|name| name == group));
+            group.parse().ok().or_else(|| named.and_then(|fields| field(fields, 2))).ok_or_else(unknown)?
+        }
+    };
+    Ok((uid, gid))
+}
+
+/// The lines of the topmost version of an account file, split at colons. A link is not followed.
+fn lines_of(lowers: &[PathBuf], file: &str) -> Vec<Vec<String>> {
+    let is_file = |path: &PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() < 1 << 20);
+    let found = lowers.iter().rev().map(|lower| lower.join(file)).find(is_file);
+    let text = found.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
 }

@@ -140,6 +140,19 @@ fn resolve_or_make(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
     Ok(place)
 }
 
+/// Opens a file inside `root`, making an empty one where it is missing.
+fn resolve_or_make_file(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    match resolve(root, path) {
+        Err(rustix::io::Errno::NOENT) => {}
+        other => return other,
+    }
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let folder = resolve_or_make(root, parent)?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o644))?;
+    resolve(root, path)
+}
+
 /// Moves a mount that is nowhere yet to a place in `root`.
 fn attach(mount: &OwnedFd, root: &OwnedFd, path: &str) -> Result<(), Failure> {
     let target = resolve_or_make(root, path).map_err(refused(format!("find /{path} in the root")))?;
@@ -162,7 +175,7 @@ fn mount_bind(root: &OwnedFd, bind: &Bind) -> Result<(), Failure> {
     if folder {
         attach(&tree, root, path)?;
     } else {
-        let target = resolve(root, path).map_err(refused(format!("find /{path} in the root")))?;
+        let target = resolve_or_make_file(root, path).map_err(refused(format!("find /{path} in the root")))?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(&tree, "", &target, "", flags).map_err(refused(format!("mount /{path}")))?;
     }
