@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use packwright_providers::{BuildPlan, Start};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError, Key};
@@ -96,7 +97,9 @@ pub enum EnvironmentError {
         reason: String,
     },
     /// The keyring of the distribution is missing.
-    #[error("no Debian archive keyring at {path}: install debian-archive-keyring or set PACKWRIGHT_DEBIAN_KEYRING")]
+    #[error(
+        "no Debian archive keyring at {path}: install debian-archive-keyring or set PACKWRIGHT_DEBIAN_KEYRING"
+    )]
     NoKeyring {
         /// Where it was looked for.
         path: PathBuf,
@@ -175,8 +178,15 @@ fn nearest_text(nearest: &[String]) -> String {
     }
 }
 
-pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EnvironmentError {
-    move |source| EnvironmentError::Io { action, path: path.to_owned(), source }
+pub(crate) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> EnvironmentError {
+    move |source| EnvironmentError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// What a plan asks of its environment, as the plan says it.
@@ -192,6 +202,47 @@ pub struct EnvironmentRequest {
     pub run_apt: Vec<String>,
     /// The plan does not say what stays, so everything does.
     pub run_everything: bool,
+}
+
+impl EnvironmentRequest {
+    /// The union of what the phases ask for, and what `start` says stays. A `start` that says
+    /// nothing of packages, as in a plan that nixpacks wrote, keeps everything.
+    pub fn from_plan(plan: &BuildPlan) -> Self {
+        let mut request = Self::default();
+        for phase in plan.phases.values() {
+            request.build_tools.extend(
+                phase
+                    .nix_pkgs
+                    .iter()
+                    .chain(&phase.nix_libs)
+                    .flatten()
+                    .cloned(),
+            );
+            request
+                .build_apt
+                .extend(phase.apt_pkgs.iter().flatten().cloned());
+        }
+        match &plan.start {
+            Some(Start {
+                nix_pkgs, apt_pkgs, ..
+            }) if nix_pkgs.is_some() || apt_pkgs.is_some() => {
+                request.run_tools.extend(nix_pkgs.iter().flatten().cloned());
+                request.run_apt.extend(apt_pkgs.iter().flatten().cloned());
+            }
+            _ => request.run_everything = true,
+        }
+        let lists = [
+            &mut request.build_tools,
+            &mut request.run_tools,
+            &mut request.build_apt,
+            &mut request.run_apt,
+        ];
+        for list in lists {
+            list.sort();
+            list.dedup();
+        }
+        request
+    }
 }
 
 /// Runs the scripts of packages in a root file system.
@@ -283,4 +334,56 @@ pub fn realise(
     report: &dyn Report,
 ) -> Result<Roots, EnvironmentError> {
     realise::realise(lock, sources, cache, runner, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use packwright_providers::Phase;
+
+    use super::*;
+
+    fn list(names: &[&str]) -> Option<Vec<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn plan(start: Start) -> BuildPlan {
+        let setup = Phase {
+            nix_pkgs: list(&["nodejs@22", "ffmpeg"]),
+            apt_pkgs: list(&["jq"]),
+            ..Phase::default()
+        };
+        let install = Phase {
+            nix_pkgs: list(&["ffmpeg"]),
+            nix_libs: list(&["zlib"]),
+            ..Phase::default()
+        };
+        BuildPlan {
+            phases: [("setup".to_owned(), setup), ("install".to_owned(), install)].into(),
+            start: Some(start),
+            ..BuildPlan::default()
+        }
+    }
+
+    #[test]
+    fn phases_are_joined_and_start_says_what_stays() {
+        let start = Start {
+            nix_pkgs: list(&["nodejs@22"]),
+            ..Start::default()
+        };
+        let request = EnvironmentRequest::from_plan(&plan(start));
+        assert_eq!(request.build_tools, ["ffmpeg", "nodejs@22", "zlib"]);
+        assert_eq!(request.build_apt, ["jq"]);
+        assert_eq!(request.run_tools, ["nodejs@22"]);
+        assert!(request.run_apt.is_empty() && !request.run_everything);
+    }
+
+    #[test]
+    fn a_start_that_is_silent_about_packages_keeps_everything() {
+        assert!(EnvironmentRequest::from_plan(&plan(Start::default())).run_everything);
+        let nothing = Start {
+            nix_pkgs: Some(Vec::new()),
+            ..Start::default()
+        };
+        assert!(!EnvironmentRequest::from_plan(&plan(nothing)).run_everything);
+    }
 }
