@@ -5,10 +5,10 @@
 //! no language and runs nothing itself: scripts of packages run through [`RootRunner`], which the
 //! pipeline implements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use packwright_providers::{BuildPlan, Phase};
+use packwright_providers::{BuildPlan, Start};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError, Key};
@@ -97,7 +97,9 @@ pub enum EnvironmentError {
         reason: String,
     },
     /// The keyring of the distribution is missing.
-    #[error("no Debian archive keyring at {path}: install debian-archive-keyring or set PACKWRIGHT_DEBIAN_KEYRING")]
+    #[error(
+        "no Debian archive keyring at {path}: install debian-archive-keyring or set PACKWRIGHT_DEBIAN_KEYRING"
+    )]
     NoKeyring {
         /// Where it was looked for.
         path: PathBuf,
@@ -176,8 +178,15 @@ fn nearest_text(nearest: &[String]) -> String {
     }
 }
 
-pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EnvironmentError {
-    move |source| EnvironmentError::Io { action, path: path.to_owned(), source }
+pub(crate) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> EnvironmentError {
+    move |source| EnvironmentError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// What a plan asks of its environment, as the plan says it.
@@ -196,24 +205,42 @@ pub struct EnvironmentRequest {
 }
 
 impl EnvironmentRequest {
-    /// The union over the phases, and what `start` keeps. A plan whose `start` says nothing of
-    /// packages, as plans written for nixpacks, keeps everything.
+    /// The union of what the phases ask for, and what `start` says stays. A `start` that says
+    /// nothing of packages, as in a plan that nixpacks wrote, keeps everything.
     pub fn from_plan(plan: &BuildPlan) -> Self {
-        let gather = |lists: &dyn Fn(&Phase) -> Vec<String>| {
-            let all: BTreeSet<String> = plan.phases.values().flat_map(lists).collect();
-            all.into_iter().collect::<Vec<_>>()
-        };
-        let libraries = gather(&|phase| phase.nix_libs.iter().flatten().cloned().collect());
-        let mut request = Self {
-            build_tools: gather(&|phase| phase.nix_pkgs.iter().chain(&phase.nix_libs).flatten().cloned().collect()),
-            build_apt: gather(&|phase| phase.apt_pkgs.iter().flatten().cloned().collect()),
-            ..Self::default()
-        };
-        let start = plan.start.clone().unwrap_or_default();
-        request.run_everything = start.nix_pkgs.is_none() && start.apt_pkgs.is_none();
-        let kept = start.nix_pkgs.into_iter().flatten().chain(libraries);
-        request.run_tools = kept.collect::<BTreeSet<_>>().into_iter().collect();
-        request.run_apt = start.apt_pkgs.unwrap_or_default();
+        let mut request = Self::default();
+        for phase in plan.phases.values() {
+            request.build_tools.extend(
+                phase
+                    .nix_pkgs
+                    .iter()
+                    .chain(&phase.nix_libs)
+                    .flatten()
+                    .cloned(),
+            );
+            request
+                .build_apt
+                .extend(phase.apt_pkgs.iter().flatten().cloned());
+        }
+        match &plan.start {
+            Some(Start {
+                nix_pkgs, apt_pkgs, ..
+            }) if nix_pkgs.is_some() || apt_pkgs.is_some() => {
+                request.run_tools.extend(nix_pkgs.iter().flatten().cloned());
+                request.run_apt.extend(apt_pkgs.iter().flatten().cloned());
+            }
+            _ => request.run_everything = true,
+        }
+        let lists = [
+            &mut request.build_tools,
+            &mut request.run_tools,
+            &mut request.build_apt,
+            &mut request.run_apt,
+        ];
+        for list in lists {
+            list.sort();
+            list.dedup();
+        }
         request
     }
 }
@@ -307,4 +334,56 @@ pub fn realise(
     report: &dyn Report,
 ) -> Result<Roots, EnvironmentError> {
     realise::realise(lock, sources, cache, runner, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use packwright_providers::Phase;
+
+    use super::*;
+
+    fn list(names: &[&str]) -> Option<Vec<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn plan(start: Start) -> BuildPlan {
+        let setup = Phase {
+            nix_pkgs: list(&["nodejs@22", "ffmpeg"]),
+            apt_pkgs: list(&["jq"]),
+            ..Phase::default()
+        };
+        let install = Phase {
+            nix_pkgs: list(&["ffmpeg"]),
+            nix_libs: list(&["zlib"]),
+            ..Phase::default()
+        };
+        BuildPlan {
+            phases: [("setup".to_owned(), setup), ("install".to_owned(), install)].into(),
+            start: Some(start),
+            ..BuildPlan::default()
+        }
+    }
+
+    #[test]
+    fn phases_are_joined_and_start_says_what_stays() {
+        let start = Start {
+            nix_pkgs: list(&["nodejs@22"]),
+            ..Start::default()
+        };
+        let request = EnvironmentRequest::from_plan(&plan(start));
+        assert_eq!(request.build_tools, ["ffmpeg", "nodejs@22", "zlib"]);
+        assert_eq!(request.build_apt, ["jq"]);
+        assert_eq!(request.run_tools, ["nodejs@22"]);
+        assert!(request.run_apt.is_empty() && !request.run_everything);
+    }
+
+    #[test]
+    fn a_start_that_is_silent_about_packages_keeps_everything() {
+        assert!(EnvironmentRequest::from_plan(&plan(Start::default())).run_everything);
+        let nothing = Start {
+            nix_pkgs: Some(Vec::new()),
+            ..Start::default()
+        };
+        assert!(!EnvironmentRequest::from_plan(&plan(nothing)).run_everything);
+    }
 }

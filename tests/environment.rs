@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use packwright::cache::Cache;
 use packwright::environment::{
-    EnvironmentRequest, LockedEnvironment, RootJob, RootRunner, Roots, Sources, realise, resolve_lock,
+    EnvironmentRequest, LockedEnvironment, RootJob, RootRunner, Roots, Sources, realise,
+    resolve_lock,
 };
 use packwright::report::{Event, Report};
 use sha2::{Digest, Sha256};
@@ -22,8 +23,16 @@ struct Print;
 impl Report for Print {
     fn event(&self, event: Event) {
         match event {
-            Event::StepFinished { step, cached, milliseconds, note } => {
-                eprintln!("    {step}: {milliseconds} ms{} {note}", if cached { " (cached)" } else { "" });
+            Event::StepFinished {
+                step,
+                cached,
+                milliseconds,
+                note,
+            } => {
+                eprintln!(
+                    "    {step}: {milliseconds} ms{} {note}",
+                    if cached { " (cached)" } else { "" }
+                );
             }
             Event::Warning { message } => eprintln!("    warning: {message}"),
             _ => {}
@@ -35,13 +44,22 @@ impl Report for Print {
 struct Chroot;
 
 impl Chroot {
-    fn command(lowers: &[PathBuf], upper: &Path, binds: &[(PathBuf, String)], script: &str) -> Command {
+    fn command(
+        lowers: &[PathBuf],
+        upper: &Path,
+        binds: &[(PathBuf, String)],
+        script: &str,
+    ) -> Command {
         let base = upper.parent().unwrap();
         let (work, root) = (base.join("overlay-work"), base.join("overlay-root"));
         for dir in [&work, &root] {
             fs::create_dir_all(dir).unwrap();
         }
-        let lower: Vec<String> = lowers.iter().rev().map(|dir| dir.display().to_string()).collect();
+        let lower: Vec<String> = lowers
+            .iter()
+            .rev()
+            .map(|dir| dir.display().to_string())
+            .collect();
         let mut setup = format!(
             "set -e; mount -t overlay overlay -o lowerdir={},upperdir={},workdir={},userxattr {root}; \
              mount -t proc proc {root}/proc; mount --rbind /dev {root}/dev; ",
@@ -51,11 +69,20 @@ impl Chroot {
             root = root.display()
         );
         for (from, to) in binds {
-            setup.push_str(&format!("mount --bind -o ro {} {}{to}; ", from.display(), root.display()));
+            setup.push_str(&format!(
+                "mount --bind -o ro {} {}{to}; ",
+                from.display(),
+                root.display()
+            ));
         }
-        setup.push_str(&format!("exec chroot {} /bin/sh -e -c \"$0\"", root.display()));
+        setup.push_str(&format!(
+            "exec chroot {} /bin/sh -e -c \"$0\"",
+            root.display()
+        ));
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--pid", "--fork", "/bin/sh", "-c", &setup, script]);
+        command.args([
+            "--mount", "--pid", "--fork", "/bin/sh", "-c", &setup, script,
+        ]);
         command
     }
 
@@ -103,44 +130,71 @@ fn place() -> Place {
     let kept = std::env::var_os("PACKWRIGHT_TEST_CACHE").map(PathBuf::from);
     let home = kept.is_none().then(|| tempfile::tempdir().unwrap());
     let dir = kept.unwrap_or_else(|| home.as_ref().unwrap().path().to_owned());
-    Place { _home: home, cache: Cache::open(&dir).unwrap(), dir }
+    Place {
+        _home: home,
+        cache: Cache::open(&dir).unwrap(),
+        dir,
+    }
 }
 
 fn request(build: &[&str], run: &[&str]) -> EnvironmentRequest {
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-    EnvironmentRequest { build_tools: texts(build), run_tools: texts(run), ..Default::default() }
+    EnvironmentRequest {
+        build_tools: texts(build),
+        run_tools: texts(run),
+        ..Default::default()
+    }
 }
 
 fn made(place: &Place, request: &EnvironmentRequest) -> (LockedEnvironment, Roots) {
     let sources = Sources::discover(&place.cache);
     let start = Instant::now();
-    let lock = resolve_lock(request, &sources, &place.cache, &Print).unwrap_or_else(|error| panic!("{error}"));
+    let lock = resolve_lock(request, &sources, &place.cache, &Print)
+        .unwrap_or_else(|error| panic!("{error}"));
     eprintln!("  locked in {} ms", start.elapsed().as_millis());
     let start = Instant::now();
-    assert_eq!(resolve_lock(request, &sources, &place.cache, &Print).unwrap(), lock);
+    assert_eq!(
+        resolve_lock(request, &sources, &place.cache, &Print).unwrap(),
+        lock
+    );
     eprintln!("  locked again in {} us", start.elapsed().as_micros());
     let start = Instant::now();
-    let roots = realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
+    let roots = realise(&lock, &sources, &place.cache, &Chroot, &Print)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
     eprintln!("  realised in {} ms", start.elapsed().as_millis());
     let start = Instant::now();
-    assert_eq!(realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap(), roots);
+    assert_eq!(
+        realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap(),
+        roots
+    );
     eprintln!("  realised again in {} us", start.elapsed().as_micros());
     (lock, roots)
 }
 
 /// Runs a script in trees as a login shell would, with the `PATH` entries in front.
-fn shell(place: &Place, trees: &[PathBuf], path: &[String], script: &str) -> Result<String, String> {
+fn shell(
+    place: &Place,
+    trees: &[PathBuf],
+    path: &[String],
+    script: &str,
+) -> Result<String, String> {
     let work = tempfile::tempdir_in(&place.dir).unwrap();
     let upper = work.path().join("upper");
     fs::create_dir(&upper).unwrap();
     let mut command = Chroot::command(trees, &upper, &[], script);
-    let path = [path, &["/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()]].concat().join(":");
+    let path = [
+        path,
+        &["/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
+    ]
+    .concat()
+    .join(":");
     command.env_clear().env("PATH", path).env("HOME", "/root");
     Chroot::output(command, work.path())
 }
 
 fn in_build(place: &Place, roots: &Roots, script: &str) -> String {
-    shell(place, &roots.build, &roots.build_path, script).unwrap_or_else(|error| panic!("{script}: {error}"))
+    shell(place, &roots.build, &roots.build_path, script)
+        .unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
 /// The image's trees as they would be in layers, with what is excluded left out.
@@ -149,9 +203,21 @@ fn image(place: &Place, roots: &Roots) -> (tempfile::TempDir, Vec<PathBuf>) {
     let mut trees = Vec::new();
     for (number, tree) in roots.run.iter().enumerate() {
         let copy = dir.path().join(number.to_string());
-        assert!(Command::new("cp").arg("-a").arg(&tree.dir).arg(&copy).status().unwrap().success());
+        assert!(
+            Command::new("cp")
+                .arg("-a")
+                .arg(&tree.dir)
+                .arg(&copy)
+                .status()
+                .unwrap()
+                .success()
+        );
         for pattern in &tree.excluded {
-            let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build().unwrap().compile_matcher();
+            let glob = globset::GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .build()
+                .unwrap()
+                .compile_matcher();
             for (path, _) in listing(&copy).into_iter().rev() {
                 if glob.is_match(&path) {
                     let path = copy.join(path);
@@ -163,8 +229,16 @@ fn image(place: &Place, roots: &Roots) -> (tempfile::TempDir, Vec<PathBuf>) {
                 }
             }
         }
-        let tar = Command::new("tar").arg("-C").arg(&copy).args(["-czf", "-", "."]).output().unwrap();
-        let plain: u64 = listing(&copy).iter().map(|(path, _)| size(&copy.join(path))).sum();
+        let tar = Command::new("tar")
+            .arg("-C")
+            .arg(&copy)
+            .args(["-czf", "-", "."])
+            .output()
+            .unwrap();
+        let plain: u64 = listing(&copy)
+            .iter()
+            .map(|(path, _)| size(&copy.join(path)))
+            .sum();
         eprintln!(
             "  {:?} {}: {:.1} MB, {:.1} MB gz",
             tree.cause,
@@ -178,7 +252,13 @@ fn image(place: &Place, roots: &Roots) -> (tempfile::TempDir, Vec<PathBuf>) {
 }
 
 fn size(path: &Path) -> u64 {
-    fs::symlink_metadata(path).map_or(0, |meta| if meta.is_file() { meta.len() / meta.nlink().max(1) } else { 0 })
+    fs::symlink_metadata(path).map_or(0, |meta| {
+        if meta.is_file() {
+            meta.len() / meta.nlink().max(1)
+        } else {
+            0
+        }
+    })
 }
 
 /// Every path with what identifies it: kind, mode, owner, content.
@@ -194,7 +274,12 @@ fn listing(dir: &Path) -> BTreeMap<PathBuf, String> {
             } else {
                 format!("{:?} {}", meta.file_type(), meta.rdev())
             };
-            let line = format!("{:o} {}:{} {content}", meta.permissions().mode(), meta.uid(), meta.gid());
+            let line = format!(
+                "{:o} {}:{} {content}",
+                meta.permissions().mode(),
+                meta.uid(),
+                meta.gid()
+            );
             into.insert(path.strip_prefix(base).unwrap().to_owned(), line);
             if meta.is_dir() {
                 walk(&path, base, into);
@@ -212,9 +297,24 @@ fn node_builds_and_starts() {
         return;
     }
     let place = place();
-    let (lock, roots) = made(&place, &request(&["nodejs@22", "gcc", "python"], &["nodejs@22"]));
-    eprintln!("  {} {:?}", lock.suite, lock.toolchains.iter().map(|t| &t.version).collect::<Vec<_>>());
-    eprintln!("  base {} run base {} build {}", lock.base.len(), lock.run_base.len(), lock.build.len());
+    let (lock, roots) = made(
+        &place,
+        &request(&["nodejs@22", "gcc", "python"], &["nodejs@22"]),
+    );
+    eprintln!(
+        "  {} {:?}",
+        lock.suite,
+        lock.toolchains
+            .iter()
+            .map(|t| &t.version)
+            .collect::<Vec<_>>()
+    );
+    eprintln!(
+        "  base {} run base {} build {}",
+        lock.base.len(),
+        lock.run_base.len(),
+        lock.build.len()
+    );
     let run_base: Vec<&str> = lock.run_base.iter().map(|p| p.name.as_str()).collect();
     eprintln!("  run base: {run_base:?}");
     assert!(in_build(&place, &roots, "node --version").starts_with("v22."));
@@ -227,7 +327,8 @@ fn node_builds_and_starts() {
     let script = "node -e 'console.log(process.version, os.userInfo().username)'; bash -l -c 'echo $PATH'; npm --version; \
                   id -un; ls / | tr '\\n' ' '; head -1 /etc/os-release; date; printf 'a b' | tr a c; which node; \
                   test $(grep -c BEGIN /etc/ssl/certs/ca-certificates.crt) -gt 100; TZ=Europe/Berlin date +%Z";
-    let text = shell(&place, &trees, &roots.run_path, script).unwrap_or_else(|error| panic!("{error}"));
+    let text =
+        shell(&place, &trees, &roots.run_path, script).unwrap_or_else(|error| panic!("{error}"));
     eprintln!("{text}");
     assert!(text.starts_with("v22.") && text.contains("root") && text.contains("/opt/nodejs-22."));
 }
@@ -238,12 +339,27 @@ fn go_and_uv_come_from_their_registries() {
         return;
     }
     let place = place();
-    let (lock, roots) = made(&place, &request(&["go@1.24", "uv", "npm@9", "nodejs@20"], &[]));
-    eprintln!("  {:?}", lock.toolchains.iter().map(|t| (&t.tool, &t.version)).collect::<Vec<_>>());
+    let (lock, roots) = made(
+        &place,
+        &request(&["go@1.24", "uv", "npm@9", "nodejs@20"], &[]),
+    );
+    eprintln!(
+        "  {:?}",
+        lock.toolchains
+            .iter()
+            .map(|t| (&t.tool, &t.version))
+            .collect::<Vec<_>>()
+    );
     let script = "cd /tmp && printf 'package main\\nfunc main(){println(42)}' > a.go && GOTOOLCHAIN=local go run a.go 2>&1 && go version && uv --version && npm --version && node --version";
     let text = in_build(&place, &roots, script);
     eprintln!("{text}");
-    assert!(text.starts_with("42") && text.contains("go1.24.") && text.contains("uv 0.") && text.contains("\n9.") && text.contains("v20."));
+    assert!(
+        text.starts_with("42")
+            && text.contains("go1.24.")
+            && text.contains("uv 0.")
+            && text.contains("\n9.")
+            && text.contains("v20.")
+    );
 }
 
 #[test]
@@ -255,12 +371,17 @@ fn python_decides_its_suite_and_runs_without_the_build_root() {
     for (range, version) in [("3.13", "3.13."), ("3.11", "3.11."), ("3.9", "3.9.")] {
         let tool = format!("python@{range}");
         let (_, roots) = made(&place, &request(&[&tool], &[&tool]));
-        let built = in_build(&place, &roots, "python -m venv /opt/venv && /opt/venv/bin/pip --version && /opt/venv/bin/python --version");
+        let built = in_build(
+            &place,
+            &roots,
+            "python -m venv /opt/venv && /opt/venv/bin/pip --version && /opt/venv/bin/python --version",
+        );
         assert!(built.contains(version), "{built}");
         let (_dir, trees) = image(&place, &roots);
         let script = "python3 -c 'import ssl, sqlite3, ctypes, sys; print(sys.version, len(ssl.create_default_context().get_ca_certs()))'; \
                       python3 -X importtime -c 'import json' 2>&1 | wc -l; find / -xdev -name '*.pyc' | wc -l; bash -c 'echo $BASH_VERSION'";
-        let text = shell(&place, &trees, &roots.run_path, script).unwrap_or_else(|error| panic!("{error}"));
+        let text = shell(&place, &trees, &roots.run_path, script)
+            .unwrap_or_else(|error| panic!("{error}"));
         eprintln!("{text}");
         assert!(text.starts_with(version));
     }
@@ -274,7 +395,13 @@ fn nginx_runs_from_the_images_trees() {
     let place = place();
     let (_, roots) = made(&place, &request(&[], &["nginx"]));
     let (_dir, trees) = image(&place, &roots);
-    let text = shell(&place, &trees, &roots.run_path, "nginx -v 2>&1; nginx -t 2>&1").unwrap_or_else(|error| panic!("{error}"));
+    let text = shell(
+        &place,
+        &trees,
+        &roots.run_path,
+        "nginx -v 2>&1; nginx -t 2>&1",
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
     eprintln!("{text}");
     assert!(text.contains("successful"));
 }
@@ -290,17 +417,30 @@ fn two_caches_get_the_same_trees() {
         let home = tempfile::tempdir().unwrap();
         let cache = Cache::open(home.path()).unwrap();
         let sources = Sources::discover(&cache);
-        let request = request(&["nodejs@22", "gcc", "python", "git"], &["python", "nginx", "imagemagick"]);
-        let lock = lock.get_or_insert_with(|| resolve_lock(&request, &sources, &cache, &Print).unwrap());
-        let roots = realise(lock, &sources, &cache, &Chroot, &Print).unwrap_or_else(|error| panic!("{error}"));
-        let trees = roots.build.iter().chain(roots.run.iter().map(|tree| &tree.dir));
+        let request = request(
+            &["nodejs@22", "gcc", "python", "git"],
+            &["python", "nginx", "imagemagick"],
+        );
+        let lock =
+            lock.get_or_insert_with(|| resolve_lock(&request, &sources, &cache, &Print).unwrap());
+        let roots = realise(lock, &sources, &cache, &Chroot, &Print)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let trees = roots
+            .build
+            .iter()
+            .chain(roots.run.iter().map(|tree| &tree.dir));
         found.push(trees.map(|dir| listing(dir)).collect());
     }
     let mut differences = Vec::new();
     for (number, (one, two)) in found[0].iter().zip(&found[1]).enumerate() {
         for path in one.keys().chain(two.keys()) {
             if one.get(path) != two.get(path) {
-                differences.push(format!("tree {number}: {}: {:?} {:?}", path.display(), one.get(path), two.get(path)));
+                differences.push(format!(
+                    "tree {number}: {}: {:?} {:?}",
+                    path.display(),
+                    one.get(path),
+                    two.get(path)
+                ));
             }
         }
     }

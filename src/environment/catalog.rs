@@ -83,7 +83,16 @@ const DEBIAN: &[(&str, &str)] = &[
 
 /// Attributes that every root has already.
 const ALWAYS: [&str; 11] = [
-    "bash", "bashInteractive", "cacert", "coreutils", "findutils", "glibc", "gnugrep", "gnused", "gawk", "gzip",
+    "bash",
+    "bashInteractive",
+    "cacert",
+    "coreutils",
+    "findutils",
+    "glibc",
+    "gnugrep",
+    "gnused",
+    "gawk",
+    "gzip",
     "stdenv.cc.cc.lib",
 ];
 
@@ -91,10 +100,15 @@ const ALWAYS: [&str; 11] = [
 pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
     let entry = entry.trim();
     let attribute = entry.strip_prefix("pkgs.").unwrap_or(entry);
-    let (name, range) = attribute.split_once('@').map_or((attribute, None), |(n, r)| (n, Some(r.trim())));
+    let (name, range) = attribute
+        .split_once('@')
+        .map_or((attribute, None), |(n, r)| (n, Some(r.trim())));
     if let Some((_, toolchain)) = TOOLS.iter().find(|(tool, _)| *tool == name) {
         let range = range.unwrap_or_default().to_owned();
-        return Ok(toolchain.map_or_else(|| Need::Python(range.clone()), |tool| Need::Toolchain(tool, range.clone())));
+        return Ok(toolchain.map_or_else(
+            || Need::Python(range.clone()),
+            |tool| Need::Toolchain(tool, range.clone()),
+        ));
     }
     if range.is_none()
         && let Some(need) = versioned_attribute(name)
@@ -105,16 +119,23 @@ pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
         return Ok(Need::Nothing);
     }
     match DEBIAN.iter().find(|(attribute, _)| *attribute == name) {
-        Some((_, _)) if range.is_some_and(|range| !range.is_empty() && range != "*" && range != "latest") => {
+        Some((_, _))
+            if range
+                .is_some_and(|range| !range.is_empty() && range != "*" && range != "latest") =>
+        {
             Err(EnvironmentError::NoVersion {
                 tool: name.to_owned(),
                 range: range.unwrap_or_default().to_owned(),
-                available: "Debian has one version in each suite; ask for it without a version".to_owned(),
+                available: "Debian has one version in each suite; ask for it without a version"
+                    .to_owned(),
             })
         }
         Some((_, "")) => Ok(Need::Nothing),
         Some((_, packages)) => Ok(Need::Debian(
-            packages.split(' ').map(|group| group.split('|').map(str::to_owned).collect()).collect(),
+            packages
+                .split(' ')
+                .map(|group| group.split('|').map(str::to_owned).collect())
+                .collect(),
         )),
         None => Err(EnvironmentError::Unknown {
             kind: "tool or package".to_owned(),
@@ -125,16 +146,27 @@ pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    TOOLS.iter().map(|(name, _)| *name).chain(DEBIAN.iter().map(|(name, _)| *name)).chain(ALWAYS)
+    TOOLS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(DEBIAN.iter().map(|(name, _)| *name))
+        .chain(ALWAYS)
 }
 
 /// `nodejs_20`, `nodejs-18_x`, `python311`, `python312Full`, `go_1_24`, `gcc13`, `postgresql_16`.
 fn versioned_attribute(name: &str) -> Option<Need> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if let Some(rest) = name.strip_prefix("nodejs") {
-        let major = rest.trim_start_matches("-slim").trim_start_matches(['_', '-']).trim_end_matches("_x");
-        return (rest == "-slim" || digits(major))
-            .then(|| Need::Toolchain(Toolchain::Nodejs, if rest == "-slim" { "" } else { major }.to_owned()));
+        let major = rest
+            .trim_start_matches("-slim")
+            .trim_start_matches(['_', '-'])
+            .trim_end_matches("_x");
+        return (rest == "-slim" || digits(major)).then(|| {
+            Need::Toolchain(
+                Toolchain::Nodejs,
+                if rest == "-slim" { "" } else { major }.to_owned(),
+            )
+        });
     }
     if let Some(rest) = name.strip_prefix("python") {
         let version = rest.trim_end_matches("Full").trim_end_matches("Minimal");
@@ -151,13 +183,17 @@ fn versioned_attribute(name: &str) -> Option<Need> {
             .then(|| Need::Toolchain(Toolchain::Go, version.replace('_', ".")));
     }
     let debian = |package: String| Some(Need::Debian(vec![vec![package]]));
-    if let Some(major) = name.strip_prefix("postgresql_").filter(|major| digits(major)) {
+    if let Some(major) = name
+        .strip_prefix("postgresql_")
+        .filter(|major| digits(major))
+    {
         return debian(format!("postgresql-client-{major}"));
     }
     if let Some(major) = name.strip_prefix("gcc").filter(|major| digits(major)) {
         return debian(format!("g++-{major}"));
     }
-    name.strip_prefix("openssl_").and_then(|_| debian("openssl".to_owned()))
+    name.strip_prefix("openssl_")
+        .and_then(|_| debian("openssl".to_owned()))
 }
 
 /// Up to three names that look like `name`, best first.
@@ -169,7 +205,11 @@ pub(super) fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> V
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by(|a, b| a.1 == b.1);
-    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -178,17 +218,35 @@ mod tests {
 
     #[test]
     fn tools_keep_their_range() {
-        assert_eq!(needs("nodejs@22").unwrap(), Need::Toolchain(Toolchain::Nodejs, "22".to_owned()));
-        assert_eq!(needs("go@>=1.21").unwrap(), Need::Toolchain(Toolchain::Go, ">=1.21".to_owned()));
-        assert_eq!(needs("python@~3.12").unwrap(), Need::Python("~3.12".to_owned()));
-        assert_eq!(needs("uv").unwrap(), Need::Toolchain(Toolchain::Uv, String::new()));
+        assert_eq!(
+            needs("nodejs@22").unwrap(),
+            Need::Toolchain(Toolchain::Nodejs, "22".to_owned())
+        );
+        assert_eq!(
+            needs("go@>=1.21").unwrap(),
+            Need::Toolchain(Toolchain::Go, ">=1.21".to_owned())
+        );
+        assert_eq!(
+            needs("python@~3.12").unwrap(),
+            Need::Python("~3.12".to_owned())
+        );
+        assert_eq!(
+            needs("uv").unwrap(),
+            Need::Toolchain(Toolchain::Uv, String::new())
+        );
     }
 
     #[test]
     fn attributes_of_nixpkgs_become_tools() {
         for (attribute, need) in [
-            ("nodejs_20", Need::Toolchain(Toolchain::Nodejs, "20".to_owned())),
-            ("nodejs-18_x", Need::Toolchain(Toolchain::Nodejs, "18".to_owned())),
+            (
+                "nodejs_20",
+                Need::Toolchain(Toolchain::Nodejs, "20".to_owned()),
+            ),
+            (
+                "nodejs-18_x",
+                Need::Toolchain(Toolchain::Nodejs, "18".to_owned()),
+            ),
             ("python311", Need::Python("3.11".to_owned())),
             ("python312Full", Need::Python("3.12".to_owned())),
             ("python3", Need::Python("3".to_owned())),
@@ -201,7 +259,9 @@ mod tests {
 
     #[test]
     fn alternatives_of_suites_stay_alternatives() {
-        let Need::Debian(groups) = needs("nginx").unwrap() else { panic!() };
+        let Need::Debian(groups) = needs("nginx").unwrap() else {
+            panic!()
+        };
         assert_eq!(groups, [vec!["nginx-light".to_owned(), "nginx".to_owned()]]);
     }
 
@@ -213,7 +273,10 @@ mod tests {
 
     #[test]
     fn a_version_of_a_plain_package_is_refused() {
-        assert!(matches!(needs("ffmpeg@5"), Err(EnvironmentError::NoVersion { .. })));
+        assert!(matches!(
+            needs("ffmpeg@5"),
+            Err(EnvironmentError::NoVersion { .. })
+        ));
     }
 
     #[test]

@@ -8,8 +8,12 @@ pub(super) mod root;
 
 /// The suites that a root can be of, newest stable first, with their Python.
 /// Source: the archive's indexes, 2026-11-21.
-pub(super) const SUITES: [(&str, &str); 4] =
-    [("trixie", "3.13.5"), ("bookworm", "3.11.2"), ("bullseye", "3.9.2"), ("sid", "3.14.10")];
+pub(super) const SUITES: [(&str, &str); 4] = [
+    ("trixie", "3.13.5"),
+    ("bookworm", "3.11.2"),
+    ("bullseye", "3.9.2"),
+    ("sid", "3.14.10"),
+];
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -35,20 +39,38 @@ struct Pocket {
 }
 
 fn pockets(suite: &str) -> Vec<Pocket> {
-    let pocket = |archive, registry, dist: String, needed| Pocket { archive, registry, dist, needed };
+    let pocket = |archive, registry, dist: String, needed| Pocket {
+        archive,
+        registry,
+        dist,
+        needed,
+    };
     let main = pocket("debian", Registry::Debian, suite.to_owned(), true);
     if suite == "sid" {
         return vec![main];
     }
     vec![
         main,
-        pocket("debian", Registry::Debian, format!("{suite}-updates"), false),
-        pocket("debian-security", Registry::DebianSecurity, format!("{suite}-security"), false),
+        pocket(
+            "debian",
+            Registry::Debian,
+            format!("{suite}-updates"),
+            false,
+        ),
+        pocket(
+            "debian-security",
+            Registry::DebianSecurity,
+            format!("{suite}-security"),
+            false,
+        ),
     ]
 }
 
 /// The endpoint of an archive as locks name it.
-pub(super) fn endpoint<'a>(archive: &str, sources: &'a Sources) -> Result<&'a Endpoint, EnvironmentError> {
+pub(super) fn endpoint<'a>(
+    archive: &str,
+    sources: &'a Sources,
+) -> Result<&'a Endpoint, EnvironmentError> {
     match archive {
         "debian-security" => sources.endpoint(Registry::DebianSecurity),
         _ => sources.endpoint(Registry::Debian),
@@ -64,17 +86,35 @@ pub(super) fn open(
     cache: &Cache,
     report: &dyn Report,
 ) -> Result<Index, EnvironmentError> {
-    let keyring = sources
-        .variable("PACKWRIGHT_DEBIAN_KEYRING")
-        .map_or_else(|| PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg"), PathBuf::from);
+    let keyring = sources.variable("PACKWRIGHT_DEBIAN_KEYRING").map_or_else(
+        || PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        PathBuf::from,
+    );
     let keyring = Keyring::read(&keyring)?;
-    let read = |pocket: &Pocket| read_pocket(pocket, architecture, &keyring, sources, client, cache, report);
+    let read = |pocket: &Pocket| {
+        read_pocket(
+            pocket,
+            architecture,
+            &keyring,
+            sources,
+            client,
+            cache,
+            report,
+        )
+    };
     let texts: Vec<Result<Option<String>, EnvironmentError>> = std::thread::scope(|scope| {
         let pockets = pockets(suite);
-        let threads: Vec<_> = pockets.into_iter().map(|p| (p.archive, scope.spawn(move || read(&p)))).collect();
+        let threads: Vec<_> = pockets
+            .into_iter()
+            .map(|p| (p.archive, scope.spawn(move || read(&p))))
+            .collect();
         threads
             .into_iter()
-            .map(|(_, thread)| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|(_, thread)| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .collect()
     });
     let mut found = Vec::new();
@@ -105,7 +145,11 @@ fn read_pocket(
                 temporary: false,
             });
         }
-        let message = format!("the {} has no {}: its updates are not used", pocket.registry.title(), pocket.dist);
+        let message = format!(
+            "the {} has no {}: its updates are not used",
+            pocket.registry.title(),
+            pocket.dist
+        );
         report.event(Event::Warning { message });
         return Ok(None);
     };
@@ -134,18 +178,26 @@ fn read_packages(
 ) -> Result<String, EnvironmentError> {
     let path = format!("main/binary-{architecture}/Packages.xz");
     let what = format!("{}/{path}", pocket.dist);
-    let (sha256, size) = release.files.get(&path).ok_or_else(|| EnvironmentError::Malformed {
-        what: what.clone(),
-        reason: "the Release file does not list it".to_owned(),
-    })?;
-    let key = Key::build("debian index 1").field("sha256", sha256).finish();
+    let (sha256, size) = release
+        .files
+        .get(&path)
+        .ok_or_else(|| EnvironmentError::Malformed {
+            what: what.clone(),
+            reason: "the Release file does not list it".to_owned(),
+        })?;
+    let key = Key::build("debian index 1")
+        .field("sha256", sha256)
+        .finish();
     if let Some(file) = cache.find(Kind::Lock, &key)
         && let Ok(text) = std::fs::read_to_string(file)
     {
         return Ok(text);
     }
     let url = if release.by_hash {
-        endpoint.join(&format!("dists/{}/main/binary-{architecture}/by-hash/SHA256/{sha256}", pocket.dist))
+        endpoint.join(&format!(
+            "dists/{}/main/binary-{architecture}/by-hash/SHA256/{sha256}",
+            pocket.dist
+        ))
     } else {
         endpoint.join(&format!("dists/{}/{path}", pocket.dist))
     };
@@ -166,7 +218,10 @@ fn read_packages(
     let mut plain = String::new();
     let reader = XzReader::new_mem_limit(std::io::BufReader::new(compressed), true, 256 << 10);
     std::io::Read::read_to_string(&mut std::io::Read::take(reader, INDEX_LIMIT), &mut plain)
-        .map_err(|error| EnvironmentError::Malformed { what: what.clone(), reason: error.to_string() })?;
+        .map_err(|error| EnvironmentError::Malformed {
+            what: what.clone(),
+            reason: error.to_string(),
+        })?;
     let compact = index::compact(&plain, &what)?;
     cache.write(Kind::Lock, &key, compact.as_bytes())?;
     // The compact form is all that is read from now on.

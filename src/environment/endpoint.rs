@@ -104,7 +104,10 @@ impl Registry {
             Self::Npm => Some(("npm", &["config", "get", "registry"])),
             Self::Pypi => Some((
                 "python3",
-                &["-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"],
+                &[
+                    "-c",
+                    "from pip._internal.models.index import PyPI; print(PyPI.simple_url)",
+                ],
             )),
             Self::GoProxy => Some(("go", &["env", "GOPROXY"])),
             Self::GoSumdb => Some(("go", &["env", "GOSUMDB"])),
@@ -125,7 +128,10 @@ pub struct Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("url", &self.url).field("provenance", &self.provenance).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("url", &self.url)
+            .field("provenance", &self.provenance)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,29 +160,51 @@ impl Endpoint {
         if registry == Registry::GoSumdb {
             // `name`, or `name+hash+key`, or `name url`: the name is what the proxy's paths need.
             let name = value.split(['+', ' ']).next().unwrap_or_default();
-            let legal = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+            let legal = !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
             return if legal {
-                let public_key = value.split(' ').next().and_then(|v| v.splitn(3, '+').nth(2)).map(str::to_owned);
-                Ok(Self { url: name.to_owned(), provenance: provenance.to_owned(), authorization: None, public_key })
+                let public_key = value
+                    .split(' ')
+                    .next()
+                    .and_then(|v| v.splitn(3, '+').nth(2))
+                    .map(str::to_owned);
+                Ok(Self {
+                    url: name.to_owned(),
+                    provenance: provenance.to_owned(),
+                    authorization: None,
+                    public_key,
+                })
             } else {
                 Err(bad("it is not a name"))
             };
         }
-        let (scheme, rest) = value.split_once("://").ok_or_else(|| bad("it is not a URL"))?;
+        let (scheme, rest) = value
+            .split_once("://")
+            .ok_or_else(|| bad("it is not a URL"))?;
         if !matches!(scheme, "http" | "https") {
             return Err(bad("only http and https are supported"));
         }
-        if scheme == "http" && matches!(registry, Registry::Npm | Registry::Pypi) && !is_local(rest) {
-            return Err(bad("plain http carries no proof of what it serves; use https"));
+        if scheme == "http" && matches!(registry, Registry::Npm | Registry::Pypi) && !is_local(rest)
+        {
+            return Err(bad(
+                "plain http carries no proof of what it serves; use https",
+            ));
         }
         let end = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(u, h)| (Some(u), h));
+        let (userinfo, host) = authority
+            .rsplit_once('@')
+            .map_or((None, authority), |(u, h)| (Some(u), h));
         if host.is_empty() || rest.chars().any(|c| c.is_control() || c == ' ') {
             return Err(bad("it names no host"));
         }
         let authorization = userinfo.map(|userinfo| {
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(percent_decode(userinfo)))
+            format!(
+                "Basic {}",
+                base64::engine::general_purpose::STANDARD.encode(percent_decode(userinfo))
+            )
         });
         Ok(Self {
             url: format!("{scheme}://{host}{}", path.trim_end_matches('/')),
@@ -198,7 +226,10 @@ fn percent_decode(text: &str) -> Vec<u8> {
     let mut index = 0;
     while index < bytes.len() {
         let decoded = (bytes[index] == b'%')
-            .then(|| text.get(index + 1..index + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()))
+            .then(|| {
+                text.get(index + 1..index + 3)
+                    .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            })
             .flatten();
         out.push(decoded.unwrap_or(bytes[index]));
         index += if decoded.is_some() { 3 } else { 1 };
@@ -222,18 +253,33 @@ impl Sources {
         let variables: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect();
-        let home = variables.get("HOME").filter(|home| home.starts_with('/')).map(PathBuf::from);
-        Self { variables, home, system: PathBuf::from("/"), cache: Some(cache.clone()), found: Default::default() }
+        let home = variables
+            .get("HOME")
+            .filter(|home| home.starts_with('/'))
+            .map(PathBuf::from);
+        Self {
+            variables,
+            home,
+            system: PathBuf::from("/"),
+            cache: Some(cache.clone()),
+            found: Default::default(),
+        }
     }
 
     /// A variable of the environment, if it is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// The address of a registry.
     pub fn endpoint(&self, registry: Registry) -> Result<&Endpoint, EnvironmentError> {
-        let slot = &self.found[Registry::ALL.iter().position(|r| *r == registry).unwrap_or_default()];
+        let slot = &self.found[Registry::ALL
+            .iter()
+            .position(|r| *r == registry)
+            .unwrap_or_default()];
         if let Some(endpoint) = slot.get() {
             return Ok(endpoint);
         }
@@ -244,7 +290,10 @@ impl Sources {
     fn search(&self, registry: Registry) -> Result<Endpoint, EnvironmentError> {
         let ours = std::iter::once(registry.variable());
         for name in ours.chain(registry.client_variables().iter().copied()) {
-            if let Some(value) = self.variable(name).and_then(|value| usable(registry, value)) {
+            if let Some(value) = self
+                .variable(name)
+                .and_then(|value| usable(registry, value))
+            {
                 return Endpoint::parse(registry, value, &format!("the variable {name}"));
             }
         }
@@ -278,17 +327,32 @@ impl Sources {
         match registry {
             Registry::Debian | Registry::DebianSecurity => apt_mirror(&self.system, registry),
             Registry::Npm => {
-                let own = self.variable("NPM_CONFIG_USERCONFIG").map(PathBuf::from).or_else(|| home(".npmrc"));
+                let own = self
+                    .variable("NPM_CONFIG_USERCONFIG")
+                    .map(PathBuf::from)
+                    .or_else(|| home(".npmrc"));
                 setting_in([own, system("etc/npmrc")], None, "registry", registry)
             }
             Registry::Pypi => {
                 let own = self.variable("PIP_CONFIG_FILE").map(PathBuf::from);
-                let files = [own, home(".config/pip/pip.conf"), home(".pip/pip.conf"), system("etc/pip.conf")];
+                let files = [
+                    own,
+                    home(".config/pip/pip.conf"),
+                    home(".pip/pip.conf"),
+                    system("etc/pip.conf"),
+                ];
                 setting_in(files, Some("global"), "index-url", registry)
             }
             Registry::GoProxy | Registry::GoSumdb => {
-                let own = self.variable("GOENV").map(PathBuf::from).or_else(|| home(".config/go/env"));
-                let name = if registry == Registry::GoProxy { "GOPROXY" } else { "GOSUMDB" };
+                let own = self
+                    .variable("GOENV")
+                    .map(PathBuf::from)
+                    .or_else(|| home(".config/go/env"));
+                let name = if registry == Registry::GoProxy {
+                    "GOPROXY"
+                } else {
+                    "GOSUMDB"
+                };
                 setting_in([own], None, name, registry)
             }
         }
@@ -298,10 +362,20 @@ impl Sources {
     fn asked(&self, registry: Registry) -> Option<(String, String)> {
         let (program, arguments) = registry.question()?;
         let path = self.variable("PATH")?;
-        let key = Key::build("endpoint 1").field("registry", registry.title()).field("path", path).finish();
+        let key = Key::build("endpoint 1")
+            .field("registry", registry.title())
+            .field("path", path)
+            .finish();
         if let Some(cache) = &self.cache
-            && let Some(file) = cache.path(Kind::Lock, &key).exists().then(|| cache.path(Kind::Lock, &key))
-            && fs::metadata(&file).and_then(|m| m.modified()).ok()?.elapsed().is_ok_and(|age| age < super::lock::FRESH)
+            && let Some(file) = cache
+                .path(Kind::Lock, &key)
+                .exists()
+                .then(|| cache.path(Kind::Lock, &key))
+            && fs::metadata(&file)
+                .and_then(|m| m.modified())
+                .ok()?
+                .elapsed()
+                .is_ok_and(|age| age < super::lock::FRESH)
             && let Ok(text) = fs::read_to_string(&file)
         {
             return Some((text, format!("what {program} says")));
@@ -309,7 +383,9 @@ impl Sources {
         let text = ask(program, arguments)?;
         let value = usable(registry, text.trim())?.to_owned();
         // An address with credentials is not written down.
-        if let Some(cache) = &self.cache && !value.contains('@') {
+        if let Some(cache) = &self.cache
+            && !value.contains('@')
+        {
             let _ = cache.write(Kind::Lock, &key, value.as_bytes());
         }
         Some((value, format!("what {program} says")))
@@ -320,7 +396,10 @@ impl Sources {
 fn usable(registry: Registry, value: &str) -> Option<&str> {
     let value = value.trim();
     match registry {
-        Registry::GoProxy => value.split([',', '|']).map(str::trim).find(|part| part.contains("://")),
+        Registry::GoProxy => value
+            .split([',', '|'])
+            .map(str::trim)
+            .find(|part| part.contains("://")),
         Registry::GoSumdb => (value != "off" && !value.is_empty()).then_some(value),
         _ => (!value.is_empty() && value != "undefined").then_some(value),
     }
@@ -349,7 +428,11 @@ fn ask(program: &str, arguments: &[&str]) -> Option<String> {
         }
     }
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut std::io::Read::take(child.stdout.take()?, 4096), &mut text).ok()?;
+    std::io::Read::read_to_string(
+        &mut std::io::Read::take(child.stdout.take()?, 4096),
+        &mut text,
+    )
+    .ok()?;
     Some(text)
 }
 
@@ -371,7 +454,10 @@ fn setting(text: &str, section: Option<&str>, name: &str) -> Option<String> {
     let mut inside = section.is_none();
     let mut found = None;
     for line in text.lines().map(str::trim) {
-        if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+        if let Some(header) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
             inside = section.is_none_or(|section| section == header.trim());
         } else if inside
             && !line.starts_with(['#', ';'])
@@ -387,14 +473,28 @@ fn setting(text: &str, section: Option<&str>, name: &str) -> Option<String> {
 
 /// The suites whose apt sources are Debian's own.
 const DEBIAN_SUITES: [&str; 12] = [
-    "stable", "oldstable", "oldoldstable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky",
-    "duke", "buster",
+    "stable",
+    "oldstable",
+    "oldoldstable",
+    "testing",
+    "unstable",
+    "sid",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "buster",
 ];
 
 fn apt_mirror(system: &Path, registry: Registry) -> Option<(String, PathBuf)> {
     let apt = system.join("etc/apt");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(apt.join("sources.list.d")).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(apt.join("sources.list.d"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
     files.insert(0, apt.join("sources.list"));
     files.into_iter().find_map(|file| {
@@ -425,14 +525,21 @@ fn list_entries(text: &str) -> Vec<(String, String)> {
                 None => line,
             };
             let words: Vec<&str> = line.split_whitespace().collect();
-            let [uri, suite, components @ ..] = words.as_slice() else { return None };
-            components.contains(&"main").then(|| ((*uri).to_owned(), (*suite).to_owned()))
+            let [uri, suite, components @ ..] = words.as_slice() else {
+                return None;
+            };
+            components
+                .contains(&"main")
+                .then(|| ((*uri).to_owned(), (*suite).to_owned()))
         })
         .collect()
 }
 
 fn deb822_entries(text: &str) -> Vec<(String, String)> {
-    let text = text.lines().filter(|line| !line.starts_with('#')).fold(String::new(), |text, line| text + line + "\n");
+    let text = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .fold(String::new(), |text, line| text + line + "\n");
     let mut entries = Vec::new();
     for paragraph in text.split("\n\n") {
         let field = |name: &str| {
@@ -445,7 +552,11 @@ fn deb822_entries(text: &str) -> Vec<(String, String)> {
         // A third party may reuse Debian's suite names, but not its key.
         let third_party = field("Signed-By").is_some_and(|key| !key.contains("debian-archive"));
         let disabled = field("Enabled").is_some_and(|value| value.eq_ignore_ascii_case("no"));
-        if third_party || disabled || !words("Types").any(|t| t == "deb") || !words("Components").any(|c| c == "main") {
+        if third_party
+            || disabled
+            || !words("Types").any(|t| t == "deb")
+            || !words("Components").any(|c| c == "main")
+        {
             continue;
         }
         for uri in words("URIs") {
@@ -467,7 +578,10 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         let sources = Sources {
-            variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            variables: variables
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
             home: Some(home.path().to_owned()),
             system: home.path().to_owned(),
             cache: None,
@@ -479,7 +593,10 @@ mod tests {
     #[test]
     fn our_variable_beats_the_clients_and_its_files() {
         let (sources, _home) = sources(
-            &[("PACKWRIGHT_NPM_REGISTRY", "https://ours.test/npm/"), ("npm_config_registry", "https://theirs.test")],
+            &[
+                ("PACKWRIGHT_NPM_REGISTRY", "https://ours.test/npm/"),
+                ("npm_config_registry", "https://theirs.test"),
+            ],
             &[(".npmrc", "registry=https://file.test/")],
         );
         let endpoint = sources.endpoint(Registry::Npm).unwrap();
@@ -489,7 +606,10 @@ mod tests {
 
     #[test]
     fn credentials_in_an_address_are_kept_apart() {
-        let (sources, _home) = sources(&[("PIP_INDEX_URL", "https://user:p%40ss@index.test/simple")], &[]);
+        let (sources, _home) = sources(
+            &[("PIP_INDEX_URL", "https://user:p%40ss@index.test/simple")],
+            &[],
+        );
         let endpoint = sources.endpoint(Registry::Pypi).unwrap();
         assert_eq!(endpoint.url, "https://index.test/simple");
         assert_eq!(endpoint.authorization(), Some("Basic dXNlcjpwQHNz"));
@@ -499,7 +619,10 @@ mod tests {
     #[test]
     fn the_first_address_of_a_proxy_list_is_taken() {
         let (sources, _home) = sources(&[("GOPROXY", "direct,https://proxy.test|off")], &[]);
-        assert_eq!(sources.endpoint(Registry::GoProxy).unwrap().url, "https://proxy.test");
+        assert_eq!(
+            sources.endpoint(Registry::GoProxy).unwrap().url,
+            "https://proxy.test"
+        );
     }
 
     #[test]
@@ -507,22 +630,43 @@ mod tests {
         let (sources, _home) = sources(
             &[],
             &[
-                ("etc/apt/sources.list.d/a.sources", "Types: deb\nURIs: https://third.test/deb\nSuites: bookworm\nComponents: main\nSigned-By: /usr/share/keyrings/third.gpg\n"),
-                ("etc/apt/sources.list.d/b.sources", "Types: deb\n# a comment\nURIs: http://mirror.test/debian\nSuites: bookworm bookworm-updates\nComponents: main\n\nTypes: deb\nURIs: http://mirror.test/sec\nSuites: bookworm-security\nComponents: main\n"),
+                (
+                    "etc/apt/sources.list.d/a.sources",
+                    "Types: deb\nURIs: https://third.test/deb\nSuites: bookworm\nComponents: main\nSigned-By: /usr/share/keyrings/third.gpg\n",
+                ),
+                (
+                    "etc/apt/sources.list.d/b.sources",
+                    "Types: deb\n# a comment\nURIs: http://mirror.test/debian\nSuites: bookworm bookworm-updates\nComponents: main\n\nTypes: deb\nURIs: http://mirror.test/sec\nSuites: bookworm-security\nComponents: main\n",
+                ),
             ],
         );
-        assert_eq!(sources.endpoint(Registry::Debian).unwrap().url, "http://mirror.test/debian");
-        assert_eq!(sources.endpoint(Registry::DebianSecurity).unwrap().url, "http://mirror.test/sec");
+        assert_eq!(
+            sources.endpoint(Registry::Debian).unwrap().url,
+            "http://mirror.test/debian"
+        );
+        assert_eq!(
+            sources.endpoint(Registry::DebianSecurity).unwrap().url,
+            "http://mirror.test/sec"
+        );
     }
 
     #[test]
     fn one_line_sources_are_read_with_their_options() {
         let (sources, _home) = sources(
             &[],
-            &[("etc/apt/sources.list", "# deb http://no.test/debian sid main\ndeb [arch=amd64 signed-by=/k] http://yes.test/debian trixie main contrib # here\n")],
+            &[(
+                "etc/apt/sources.list",
+                "# deb http://no.test/debian sid main\ndeb [arch=amd64 signed-by=/k] http://yes.test/debian trixie main contrib # here\n",
+            )],
         );
-        assert_eq!(sources.endpoint(Registry::Debian).unwrap().url, "http://yes.test/debian");
-        assert_eq!(sources.endpoint(Registry::DebianSecurity).unwrap().url, "http://yes.test/debian-security");
+        assert_eq!(
+            sources.endpoint(Registry::Debian).unwrap().url,
+            "http://yes.test/debian"
+        );
+        assert_eq!(
+            sources.endpoint(Registry::DebianSecurity).unwrap().url,
+            "http://yes.test/debian-security"
+        );
     }
 
     #[test]

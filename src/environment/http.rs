@@ -40,7 +40,8 @@ impl Promise {
         if let Some(base64) = text.strip_prefix("sha512-") {
             return Some(Self::Sha512(base64.to_owned()));
         }
-        text.starts_with("h1:").then(|| Self::Later(text.to_owned()))
+        text.starts_with("h1:")
+            .then(|| Self::Later(text.to_owned()))
     }
 
     /// The key of the artifact in the cache.
@@ -72,7 +73,9 @@ impl Hasher {
     fn finish(self) -> String {
         match self {
             Self::Sha256(hasher) => hex::encode(hasher.finalize()),
-            Self::Sha512(hasher) => base64::engine::general_purpose::STANDARD.encode(hasher.finalize()),
+            Self::Sha512(hasher) => {
+                base64::engine::general_purpose::STANDARD.encode(hasher.finalize())
+            }
             Self::None => String::new(),
         }
     }
@@ -112,7 +115,9 @@ impl Client {
                 .iter()
                 .map(|der| Certificate::from_der(der.as_ref()).to_owned())
                 .collect();
-            let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(certificates))).build();
+            let tls = TlsConfig::builder()
+                .root_certs(RootCerts::Specific(Arc::new(certificates)))
+                .build();
             ureq::Agent::config_builder()
                 .tls_config(tls)
                 .http_status_as_error(false)
@@ -139,10 +144,17 @@ impl Client {
         let what = format!("{path} from {}", endpoint.provenance);
         retry(|| {
             let mut bytes = Vec::new();
-            let found = self.get(&endpoint.join(path), endpoint.authorization(), accept, &what, limit, |chunk| {
-                bytes.extend_from_slice(chunk);
-                Ok(())
-            })?;
+            let found = self.get(
+                &endpoint.join(path),
+                endpoint.authorization(),
+                accept,
+                &what,
+                limit,
+                |chunk| {
+                    bytes.extend_from_slice(chunk);
+                    Ok(())
+                },
+            )?;
             Ok(found.then_some(bytes))
         })
     }
@@ -155,15 +167,20 @@ impl Client {
         accept: &str,
         limit: u64,
     ) -> Result<Vec<u8>, EnvironmentError> {
-        self.document(endpoint, path, accept, limit)?.ok_or_else(|| EnvironmentError::Download {
-            what: format!("{path} from {}", endpoint.provenance),
-            reason: "the server does not have it".to_owned(),
-            temporary: false,
-        })
+        self.document(endpoint, path, accept, limit)?
+            .ok_or_else(|| EnvironmentError::Download {
+                what: format!("{path} from {}", endpoint.provenance),
+                reason: "the server does not have it".to_owned(),
+                temporary: false,
+            })
     }
 
     /// An artifact in the cache: the one that is there, or fetched and verified first.
-    pub(super) fn artifact(&self, cache: &Cache, fetch: &Fetch<'_>) -> Result<PathBuf, EnvironmentError> {
+    pub(super) fn artifact(
+        &self,
+        cache: &Cache,
+        fetch: &Fetch<'_>,
+    ) -> Result<PathBuf, EnvironmentError> {
         let key = fetch.promise.key();
         if let Some(path) = cache.find(Kind::Download, &key) {
             return Ok(path);
@@ -176,7 +193,11 @@ impl Client {
         Ok(path)
     }
 
-    fn fetch_once(&self, fetch: &Fetch<'_>, path: &std::path::Path) -> Result<(), EnvironmentError> {
+    fn fetch_once(
+        &self,
+        fetch: &Fetch<'_>,
+        path: &std::path::Path,
+    ) -> Result<(), EnvironmentError> {
         let mut file = File::create(path).map_err(io_error("create", path))?;
         let mut hasher = match fetch.promise {
             Promise::Sha256(_) => Hasher::Sha256(Sha256::new()),
@@ -185,12 +206,19 @@ impl Client {
         };
         let mut size = 0;
         let limit = fetch.size.unwrap_or(fetch.limit).min(fetch.limit);
-        let found = self.get(fetch.url, fetch.authorization, "*/*", fetch.what, limit, |chunk| {
-            hasher.update(chunk);
-            size += chunk.len() as u64;
-            (fetch.progress)(chunk.len() as u64);
-            file.write_all(chunk).map_err(io_error("write", path))
-        })?;
+        let found = self.get(
+            fetch.url,
+            fetch.authorization,
+            "*/*",
+            fetch.what,
+            limit,
+            |chunk| {
+                hasher.update(chunk);
+                size += chunk.len() as u64;
+                (fetch.progress)(chunk.len() as u64);
+                file.write_all(chunk).map_err(io_error("write", path))
+            },
+        )?;
         if !found {
             return Err(EnvironmentError::Download {
                 what: fetch.what.to_owned(),
@@ -205,12 +233,19 @@ impl Client {
             authority: fetch.authority,
         };
         if let Some(expected) = fetch.size.filter(|expected| *expected != size) {
-            return Err(mismatch(&format!("{expected} bytes"), format!("{size} bytes")));
+            return Err(mismatch(
+                &format!("{expected} bytes"),
+                format!("{size} bytes"),
+            ));
         }
         match fetch.promise {
             Promise::Sha256(expected) | Promise::Sha512(expected) => {
                 let found = hasher.finish();
-                if found == *expected { Ok(()) } else { Err(mismatch(expected, found)) }
+                if found == *expected {
+                    Ok(())
+                } else {
+                    Err(mismatch(expected, found))
+                }
             }
             Promise::Later(_) => Ok(()),
         }
@@ -235,20 +270,27 @@ impl Client {
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
-        let response = request.call().map_err(|error| failed(describe(&error), is_temporary(&error)))?;
+        let response = request
+            .call()
+            .map_err(|error| failed(describe(&error), is_temporary(&error)))?;
         match response.status().as_u16() {
             200 => {}
             404 | 410 => return Ok(false),
             status => {
                 let temporary = status == 429 || status >= 500;
-                return Err(failed(format!("the server answered with status {status}"), temporary));
+                return Err(failed(
+                    format!("the server answered with status {status}"),
+                    temporary,
+                ));
             }
         }
         let mut reader = response.into_body().into_reader();
         let mut buffer = vec![0; CHUNK];
         let mut total = 0;
         loop {
-            let count = reader.read(&mut buffer).map_err(|error| failed(error.to_string(), true))?;
+            let count = reader
+                .read(&mut buffer)
+                .map_err(|error| failed(error.to_string(), true))?;
             if count == 0 {
                 return Ok(true);
             }
@@ -272,18 +314,26 @@ fn describe(error: &ureq::Error) -> String {
 fn is_temporary(error: &ureq::Error) -> bool {
     matches!(
         error,
-        ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_)
+        ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_)
             | ureq::Error::HostNotFound
     )
 }
 
-fn retry<T>(mut attempt: impl FnMut() -> Result<T, EnvironmentError>) -> Result<T, EnvironmentError> {
+fn retry<T>(
+    mut attempt: impl FnMut() -> Result<T, EnvironmentError>,
+) -> Result<T, EnvironmentError> {
     let mut tries = 1;
     loop {
         match attempt() {
-            Err(EnvironmentError::Download { temporary: true, .. } | EnvironmentError::Mismatch { .. })
-                if tries < TRIES =>
-            {
+            Err(
+                EnvironmentError::Download {
+                    temporary: true, ..
+                }
+                | EnvironmentError::Mismatch { .. },
+            ) if tries < TRIES => {
                 std::thread::sleep(Duration::from_millis(300 * u64::from(tries * tries)));
                 tries += 1;
             }
@@ -305,10 +355,18 @@ mod tests {
         let address = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             for (status, body) in answers {
-                let Ok((mut stream, _)) = listener.accept() else { return };
+                let Ok((mut stream, _)) = listener.accept() else {
+                    return;
+                };
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                while lines
+                    .next()
+                    .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+                {}
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
                 let _ = stream.write_all(head.as_bytes());
                 let _ = stream.write_all(body);
             }
@@ -317,7 +375,16 @@ mod tests {
     }
 
     fn fetch<'a>(url: &'a str, promise: &'a Promise, size: Option<u64>) -> Fetch<'a> {
-        Fetch { what: "it", url, authorization: None, promise, authority: "the lock", size, limit: 100, progress: &|_| {} }
+        Fetch {
+            what: "it",
+            url,
+            authorization: None,
+            promise,
+            authority: "the lock",
+            size,
+            limit: 100,
+            progress: &|_| {},
+        }
     }
 
     #[test]
@@ -326,8 +393,13 @@ mod tests {
         let cache = Cache::open(home.path()).unwrap();
         let url = serve(vec![(200, b"bad"), (200, b"bad"), (200, b"bad")]);
         let promise = Promise::Sha256(hex::encode(Sha256::digest(b"good")));
-        let error = Client::default().artifact(&cache, &fetch(&url, &promise, None)).unwrap_err();
-        assert!(matches!(error, EnvironmentError::Mismatch { .. }), "{error}");
+        let error = Client::default()
+            .artifact(&cache, &fetch(&url, &promise, None))
+            .unwrap_err();
+        assert!(
+            matches!(error, EnvironmentError::Mismatch { .. }),
+            "{error}"
+        );
         assert!(cache.find(Kind::Download, &promise.key()).is_none());
     }
 
@@ -337,7 +409,9 @@ mod tests {
         let cache = Cache::open(home.path()).unwrap();
         let url = serve(vec![(503, b""), (200, b"good")]);
         let promise = Promise::Sha256(hex::encode(Sha256::digest(b"good")));
-        let path = Client::default().artifact(&cache, &fetch(&url, &promise, Some(4))).unwrap();
+        let path = Client::default()
+            .artifact(&cache, &fetch(&url, &promise, Some(4)))
+            .unwrap();
         assert_eq!(fs::read(path).unwrap(), b"good");
     }
 
@@ -347,7 +421,9 @@ mod tests {
         let cache = Cache::open(home.path()).unwrap();
         let url = serve(vec![(200, &[7; 200])]);
         let promise = Promise::Sha256(hex::encode(Sha256::digest([7; 200])));
-        let error = Client::default().artifact(&cache, &fetch(&url, &promise, None)).unwrap_err();
+        let error = Client::default()
+            .artifact(&cache, &fetch(&url, &promise, None))
+            .unwrap_err();
         assert!(error.to_string().contains("larger than 100"), "{error}");
     }
 

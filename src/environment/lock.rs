@@ -148,14 +148,18 @@ impl Side {
                 Need::Nothing => {}
             }
         }
-        side.debian.extend(apt.iter().map(|name| vec![name.trim().to_owned()]));
+        side.debian
+            .extend(apt.iter().map(|name| vec![name.trim().to_owned()]));
         side.debian.sort();
         side.debian.dedup();
         Ok(side)
     }
 
     fn compiles(&self) -> bool {
-        self.debian.iter().flatten().any(|name| name == "build-essential")
+        self.debian
+            .iter()
+            .flatten()
+            .any(|name| name == "build-essential")
     }
 }
 
@@ -164,7 +168,10 @@ impl Wanted {
         let build = Side::read(&request.build_tools, &request.build_apt)?;
         let run = if request.run_everything {
             let tools = [request.build_tools.as_slice(), &request.run_tools].concat();
-            Side::read(&tools, &[request.build_apt.as_slice(), &request.run_apt].concat())?
+            Side::read(
+                &tools,
+                &[request.build_apt.as_slice(), &request.run_apt].concat(),
+            )?
         } else {
             Side::read(&request.run_tools, &request.run_apt)?
         };
@@ -172,10 +179,16 @@ impl Wanted {
     }
 
     /// The Debian packages of a side, by name.
-    fn debian(side: &Side, index: &Index, for_build: bool) -> Result<Vec<String>, EnvironmentError> {
+    fn debian(
+        side: &Side,
+        index: &Index,
+        for_build: bool,
+    ) -> Result<Vec<String>, EnvironmentError> {
         let mut names = Vec::new();
         for group in &side.debian {
-            let found = group.iter().find(|name| resolver::find(index, name).is_ok());
+            let found = group
+                .iter()
+                .find(|name| resolver::find(index, name).is_ok());
             names.push(match found {
                 Some(name) => name.clone(),
                 None => resolver::find(index, &group[0]).map(|package| package.name.to_owned())?,
@@ -213,29 +226,63 @@ pub(super) fn resolve(
     let suite = choose_suite(&wanted, sources, report)?;
     let client = Client::default();
     let (index, toolchains) = std::thread::scope(|scope| {
-        let index = scope.spawn(|| debian::open(suite, architecture, sources, &client, cache, report));
+        let index =
+            scope.spawn(|| debian::open(suite, architecture, sources, &client, cache, report));
         let toolchains = lock_toolchains(&wanted, sources, &client, architecture);
-        let index = index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let index = index
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (index, toolchains)
     });
     let lock = assemble(&wanted, &index?, toolchains?, architecture)?;
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let bytes = serde_json::to_vec(&Remembered { resolved: seconds, lock: lock.clone() }).unwrap_or_default();
+    let bytes = serde_json::to_vec(&Remembered {
+        resolved: seconds,
+        lock: lock.clone(),
+    })
+    .unwrap_or_default();
     cache.write(Kind::Lock, &key, &bytes)?;
     step.finish(false, summary(&lock));
     Ok(lock)
 }
 
 fn summary(lock: &LockedEnvironment) -> String {
-    let tools: Vec<String> = lock.toolchains.iter().map(|t| format!("{} {}", t.tool, t.version)).collect();
+    let tools: Vec<String> = lock
+        .toolchains
+        .iter()
+        .map(|t| format!("{} {}", t.tool, t.version))
+        .collect();
     let packages = lock.base.len() + lock.run.len() + lock.build.len();
-    [tools, vec![format!("{packages} packages of {}", lock.suite)]].concat().join(", ")
+    [
+        tools,
+        vec![format!("{packages} packages of {}", lock.suite)],
+    ]
+    .concat()
+    .join(", ")
 }
 
 fn request_key(request: &EnvironmentRequest, architecture: &str, sources: &Sources) -> Key {
-    let EnvironmentRequest { build_tools, run_tools, build_apt, run_apt, run_everything } = request;
-    let variables = ["SUITE", "DEBIAN_MIRROR", "DEBIAN_SECURITY_MIRROR", "NPM_REGISTRY", "PYPI_INDEX", "GOPROXY"]
-        .map(|name| sources.variable(&format!("PACKWRIGHT_{name}")).unwrap_or_default().to_owned());
+    let EnvironmentRequest {
+        build_tools,
+        run_tools,
+        build_apt,
+        run_apt,
+        run_everything,
+    } = request;
+    let variables = [
+        "SUITE",
+        "DEBIAN_MIRROR",
+        "DEBIAN_SECURITY_MIRROR",
+        "NPM_REGISTRY",
+        "PYPI_INDEX",
+        "GOPROXY",
+    ]
+    .map(|name| {
+        sources
+            .variable(&format!("PACKWRIGHT_{name}"))
+            .unwrap_or_default()
+            .to_owned()
+    });
     Key::build("environment request")
         .field("format", FORMAT.to_le_bytes())
         .field("architecture", architecture)
@@ -251,25 +298,49 @@ fn request_key(request: &EnvironmentRequest, architecture: &str, sources: &Sourc
 fn remembered(cache: &Cache, key: &Key, now: SystemTime) -> Option<LockedEnvironment> {
     let bytes = std::fs::read(cache.find(Kind::Lock, key)?).ok()?;
     let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
-    let age = now.duration_since(UNIX_EPOCH + Duration::from_secs(remembered.resolved)).ok()?;
+    let age = now
+        .duration_since(UNIX_EPOCH + Duration::from_secs(remembered.resolved))
+        .ok()?;
     (age < FRESH && remembered.lock.format == FORMAT).then_some(remembered.lock)
 }
 
 /// Python is Debian's, so its version decides the suite of the whole root.
-fn choose_suite(wanted: &Wanted, sources: &Sources, report: &dyn Report) -> Result<&'static str, EnvironmentError> {
-    let ranges: BTreeSet<&String> = wanted.build.python.iter().chain(&wanted.run.python).collect();
+fn choose_suite(
+    wanted: &Wanted,
+    sources: &Sources,
+    report: &dyn Report,
+) -> Result<&'static str, EnvironmentError> {
+    let ranges: BTreeSet<&String> = wanted
+        .build
+        .python
+        .iter()
+        .chain(&wanted.run.python)
+        .collect();
     let fixed = match sources.variable("PACKWRIGHT_SUITE") {
         None => None,
-        Some(name) => Some(SUITES.iter().find(|(suite, _)| *suite == name).ok_or_else(|| EnvironmentError::Unknown {
-            kind: "Debian suite".to_owned(),
-            name: name.to_owned(),
-            nearest: SUITES.iter().map(|(suite, _)| (*suite).to_owned()).collect(),
-        })?),
+        Some(name) => Some(
+            SUITES
+                .iter()
+                .find(|(suite, _)| *suite == name)
+                .ok_or_else(|| EnvironmentError::Unknown {
+                    kind: "Debian suite".to_owned(),
+                    name: name.to_owned(),
+                    nearest: SUITES
+                        .iter()
+                        .map(|(suite, _)| (*suite).to_owned())
+                        .collect(),
+                })?,
+        ),
     };
-    let suites: Vec<&(&str, &str)> = fixed.map_or_else(|| SUITES.iter().collect(), |suite| vec![suite]);
-    let parsed: Vec<Range> = ranges.iter().map(|range| parse_range("python", range)).collect::<Result<_, _>>()?;
+    let suites: Vec<&(&str, &str)> =
+        fixed.map_or_else(|| SUITES.iter().collect(), |suite| vec![suite]);
+    let parsed: Vec<Range> = ranges
+        .iter()
+        .map(|range| parse_range("python", range))
+        .collect::<Result<_, _>>()?;
     let exactly = |version: &str| {
-        Version::parse(version).is_ok_and(|version| parsed.iter().all(|range| range.satisfies(&version)))
+        Version::parse(version)
+            .is_ok_and(|version| parsed.iter().all(|range| range.satisfies(&version)))
     };
     if let Some((suite, _)) = suites.iter().find(|(_, python)| exactly(python)) {
         return Ok(suite);
@@ -278,14 +349,23 @@ fn choose_suite(wanted: &Wanted, sources: &Sources, report: &dyn Report) -> Resu
         let minor = python.rsplit_once('.').map_or(python, |(minor, _)| minor);
         (0..40).any(|patch| exactly(&format!("{minor}.{patch}")))
     };
-    let asked = ranges.iter().map(|range| range.as_str()).collect::<Vec<_>>().join(" and ");
+    let asked = ranges
+        .iter()
+        .map(|range| range.as_str())
+        .collect::<Vec<_>>()
+        .join(" and ");
     if let Some((suite, python)) = suites.iter().find(|(_, python)| nearly(python)) {
         report.event(Event::Warning {
-            message: format!("python {asked} is asked for, and Debian {suite} has {python}: taking that"),
+            message: format!(
+                "python {asked} is asked for, and Debian {suite} has {python}: taking that"
+            ),
         });
         return Ok(suite);
     }
-    let there: Vec<String> = suites.iter().map(|(suite, python)| format!("{python} ({suite})")).collect();
+    let there: Vec<String> = suites
+        .iter()
+        .map(|(suite, python)| format!("{python} ({suite})"))
+        .collect();
     Err(EnvironmentError::NoVersion {
         tool: "python".to_owned(),
         range: asked,
@@ -302,7 +382,8 @@ pub(super) fn parse_range(tool: &str, range: &str) -> Result<Range, EnvironmentE
     Range::parse(text).map_err(|_| EnvironmentError::NoVersion {
         tool: tool.to_owned(),
         range: range.to_owned(),
-        available: "that is not a range of versions, such as 22, 1.24.1, ~3.12 or >=1.21".to_owned(),
+        available: "that is not a range of versions, such as 22, 1.24.1, ~3.12 or >=1.21"
+            .to_owned(),
     })
 }
 
@@ -312,8 +393,13 @@ pub(super) fn highest<'a>(
     ranges: &BTreeSet<String>,
     versions: &'a [(Version, String)],
 ) -> Result<&'a str, EnvironmentError> {
-    let parsed: Vec<Range> = ranges.iter().map(|range| parse_range(tool, range)).collect::<Result<_, _>>()?;
-    let matching = versions.iter().filter(|(version, _)| parsed.iter().all(|range| range.satisfies(version)));
+    let parsed: Vec<Range> = ranges
+        .iter()
+        .map(|range| parse_range(tool, range))
+        .collect::<Result<_, _>>()?;
+    let matching = versions
+        .iter()
+        .filter(|(version, _)| parsed.iter().all(|range| range.satisfies(version)));
     if let Some((_, name)) = matching.max_by(|a, b| a.0.cmp(&b.0)) {
         return Ok(name);
     }
@@ -328,14 +414,29 @@ pub(super) fn highest<'a>(
 fn available(ranges: &[Range], versions: &[(Version, String)]) -> String {
     let lowest = ranges.iter().filter_map(Range::min_version).max();
     let mut newest: BTreeMap<(u64, u64), &Version> = BTreeMap::new();
-    for (version, _) in versions.iter().filter(|(version, _)| !version.is_prerelease()) {
-        let same_major = lowest.as_ref().is_some_and(|lowest| lowest.major() == version.major());
-        let slot = newest.entry((version.major(), if same_major { version.minor() } else { 0 })).or_insert(version);
+    for (version, _) in versions
+        .iter()
+        .filter(|(version, _)| !version.is_prerelease())
+    {
+        let same_major = lowest
+            .as_ref()
+            .is_some_and(|lowest| lowest.major() == version.major());
+        let slot = newest
+            .entry((
+                version.major(),
+                if same_major { version.minor() } else { 0 },
+            ))
+            .or_insert(version);
         *slot = (*slot).max(version);
     }
     let mut near: Vec<&Version> = newest.into_values().collect();
     if let Some(lowest) = lowest {
-        near.sort_by_key(|v| (v.major().abs_diff(lowest.major()), v.minor().abs_diff(lowest.minor())));
+        near.sort_by_key(|v| {
+            (
+                v.major().abs_diff(lowest.major()),
+                v.minor().abs_diff(lowest.minor()),
+            )
+        });
     }
     if near.is_empty() {
         return "the registry has none".to_owned();
@@ -355,10 +456,14 @@ fn lock_toolchains(
     let found: Vec<Result<Vec<LockedToolchain>, EnvironmentError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = tools
             .into_iter()
-            .map(|tool| scope.spawn(move || lock_toolchain(tool, wanted, sources, client, architecture)))
+            .map(|tool| {
+                scope.spawn(move || lock_toolchain(tool, wanted, sources, client, architecture))
+            })
             .collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
         threads.into_iter().map(join).collect()
     });
@@ -379,13 +484,34 @@ fn lock_toolchain(
     let run = wanted.run.toolchains.get(&tool);
     let both: BTreeSet<String> = build.into_iter().chain(run).flatten().cloned().collect();
     match toolchain::lock(tool, &both, sources, client, architecture) {
-        Ok(found) => Ok(vec![LockedToolchain { build: build.is_some(), run: run.is_some(), ..found }]),
-        Err(EnvironmentError::NoVersion { .. }) if build.is_some() && run.is_some() && build != run => {
+        Ok(found) => Ok(vec![LockedToolchain {
+            build: build.is_some(),
+            run: run.is_some(),
+            ..found
+        }]),
+        Err(EnvironmentError::NoVersion { .. })
+            if build.is_some() && run.is_some() && build != run =>
+        {
             let lock = |ranges: Option<&BTreeSet<String>>| {
-                toolchain::lock(tool, &ranges.cloned().unwrap_or_default(), sources, client, architecture)
+                toolchain::lock(
+                    tool,
+                    &ranges.cloned().unwrap_or_default(),
+                    sources,
+                    client,
+                    architecture,
+                )
             };
-            let for_build = LockedToolchain { build: true, ..lock(build)? };
-            Ok(vec![for_build, LockedToolchain { run: true, ..lock(run)? }])
+            let for_build = LockedToolchain {
+                build: true,
+                ..lock(build)?
+            };
+            Ok(vec![
+                for_build,
+                LockedToolchain {
+                    run: true,
+                    ..lock(run)?
+                },
+            ])
         }
         Err(error) => Err(error),
     }
@@ -400,17 +526,29 @@ fn assemble(
     let nothing = Given::default();
     let base = resolver::resolve(index, &debian::root::base_wanted(index), &nothing)?;
     let not_in_run_base = debian::root::not_in_run_base();
-    let apart = Given { present: BTreeMap::new(), ignored: &not_in_run_base };
+    let apart = Given {
+        present: BTreeMap::new(),
+        ignored: &not_in_run_base,
+    };
     let run_base = resolver::resolve(index, &debian::root::run_base_wanted(index), &apart)?;
 
     let run_names = Wanted::debian(&wanted.run, index, false)?;
     let build_names = Wanted::debian(&wanted.build, index, true)?;
-    let over_base = Given { present: present(&[&base]), ignored: &[] };
+    let over_base = Given {
+        present: present(&[&base]),
+        ignored: &[],
+    };
     let run = resolver::resolve(index, &run_names, &over_base)?;
-    let over_run = Given { present: present(&[&base, &run]), ignored: &[] };
+    let over_run = Given {
+        present: present(&[&base, &run]),
+        ignored: &[],
+    };
     let build = resolver::resolve(index, &build_names, &over_run)?;
 
-    let over_run_base = Given { present: present(&[&run_base]), ignored: debian::root::PACKAGING_ONLY };
+    let over_run_base = Given {
+        present: present(&[&run_base]),
+        ignored: debian::root::PACKAGING_ONLY,
+    };
     let in_base: BTreeSet<&str> = base.iter().map(|package| package.name).collect();
     let run_from_base: Vec<Package<'_>> = resolver::resolve(index, &run_names, &over_run_base)?
         .into_iter()
@@ -431,7 +569,10 @@ fn assemble(
 }
 
 fn present(sets: &[&[Package<'_>]]) -> BTreeMap<String, String> {
-    sets.iter().flat_map(|set| set.iter()).map(|p| (p.name.to_owned(), p.version.to_owned())).collect()
+    sets.iter()
+        .flat_map(|set| set.iter())
+        .map(|p| (p.name.to_owned(), p.version.to_owned()))
+        .collect()
 }
 
 impl From<&Package<'_>> for DebianPackage {
@@ -453,7 +594,10 @@ mod tests {
     use crate::report::Silent;
 
     fn versions(texts: &[&str]) -> Vec<(Version, String)> {
-        texts.iter().map(|text| (Version::parse(text).unwrap(), (*text).to_owned())).collect()
+        texts
+            .iter()
+            .map(|text| (Version::parse(text).unwrap(), (*text).to_owned()))
+            .collect()
     }
 
     fn ranges(texts: &[&str]) -> BTreeSet<String> {
@@ -463,25 +607,51 @@ mod tests {
     #[test]
     fn the_highest_version_of_a_range_is_chosen_and_no_pre_release() {
         let all = versions(&["20.1.0", "22.9.0", "22.11.0", "23.0.0-rc.1"]);
-        for (range, expected) in [("22", "22.11.0"), ("", "22.11.0"), ("<22", "20.1.0"), ("^20.0.0 || 22.9", "22.9.0")] {
-            assert_eq!(highest("nodejs", &ranges(&[range]), &all).unwrap(), expected, "{range}");
+        for (range, expected) in [
+            ("22", "22.11.0"),
+            ("", "22.11.0"),
+            ("<22", "20.1.0"),
+            ("^20.0.0 || 22.9", "22.9.0"),
+        ] {
+            assert_eq!(
+                highest("nodejs", &ranges(&[range]), &all).unwrap(),
+                expected,
+                "{range}"
+            );
         }
     }
 
     #[test]
     fn ranges_that_exclude_each_other_are_an_error_that_says_what_there_is() {
         let all = versions(&["18.20.8", "20.20.2", "22.9.0"]);
-        let error = highest("nodejs", &ranges(&["21"]), &all).unwrap_err().to_string();
-        assert_eq!(error, "no nodejs matches 21; the registry has 22.9.0, 20.20.2, 18.20.8");
+        let error = highest("nodejs", &ranges(&["21"]), &all)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "no nodejs matches 21; the registry has 22.9.0, 20.20.2, 18.20.8"
+        );
         assert!(highest("nodejs", &ranges(&["20", "22"]), &all).is_err());
-        assert!(highest("nodejs", &ranges(&["banana"]), &all).unwrap_err().to_string().contains("not a range"));
+        assert!(
+            highest("nodejs", &ranges(&["banana"]), &all)
+                .unwrap_err()
+                .to_string()
+                .contains("not a range")
+        );
     }
 
     fn suite(python: &str) -> Result<&'static str, EnvironmentError> {
         let home = tempfile::tempdir().unwrap();
         let cache = Cache::open(home.path()).unwrap();
-        let request = EnvironmentRequest { build_tools: vec![format!("python@{python}")], ..Default::default() };
-        choose_suite(&Wanted::read(&request).unwrap(), &Sources::discover(&cache), &Silent)
+        let request = EnvironmentRequest {
+            build_tools: vec![format!("python@{python}")],
+            ..Default::default()
+        };
+        choose_suite(
+            &Wanted::read(&request).unwrap(),
+            &Sources::discover(&cache),
+            &Silent,
+        )
     }
 
     #[test]

@@ -49,15 +49,26 @@ fn packages_key(domain: &str, architecture: &str, packages: &[DebianPackage]) ->
 
 impl Keys {
     fn of(lock: &LockedEnvironment) -> Self {
-        let some = |packages: &[DebianPackage], key: KeyBuilder| (!packages.is_empty()).then(|| key.finish());
+        let some = |packages: &[DebianPackage], key: KeyBuilder| {
+            (!packages.is_empty()).then(|| key.finish())
+        };
         let key = |domain, packages| packages_key(domain, &lock.architecture, packages);
         let base = key("build root", &lock.base).finish();
-        let run = some(&lock.run, key("installed", &lock.run).field("over", base.as_str()));
+        let run = some(
+            &lock.run,
+            key("installed", &lock.run).field("over", base.as_str()),
+        );
         let below = run.as_ref().unwrap_or(&base).as_str();
         Self {
             run_base: key("run root", &lock.run_base).finish(),
-            run_from_base: some(&lock.run_from_base, key("run packages", &lock.run_from_base)),
-            build: some(&lock.build, key("installed", &lock.build).field("over", below)),
+            run_from_base: some(
+                &lock.run_from_base,
+                key("run packages", &lock.run_from_base),
+            ),
+            build: some(
+                &lock.build,
+                key("installed", &lock.build).field("over", below),
+            ),
             toolchains: lock.toolchains.iter().map(toolchain_key).collect(),
             run,
             base,
@@ -69,7 +80,10 @@ fn toolchain_key(toolchain: &LockedToolchain) -> Key {
     Key::build("toolchain")
         .field("format", tree::FORMAT)
         .field("folder", tree::folder(toolchain))
-        .list("artifacts", toolchain.artifacts.iter().map(|artifact| &artifact.hash))
+        .list(
+            "artifacts",
+            toolchain.artifacts.iter().map(|artifact| &artifact.hash),
+        )
         .finish()
 }
 
@@ -80,14 +94,22 @@ pub(super) fn realise(
     runner: &dyn RootRunner,
     report: &dyn Report,
 ) -> Result<Roots, EnvironmentError> {
-    let context = Context { lock, sources, cache, report, client: Client::default() };
+    let context = Context {
+        lock,
+        sources,
+        cache,
+        report,
+        client: Client::default(),
+    };
     let keys = Keys::of(lock);
     context.download_missing(&keys)?;
     // Unpacking toolchains and run roots needs no runner, so it goes beside the scripts.
     std::thread::scope(|scope| {
         let unpacking = scope.spawn(|| context.make_unpacked(&keys));
         let installed = context.make_installed(&keys, runner);
-        let unpacked = unpacking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let unpacked = unpacking
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         installed.and(unpacked)
     })?;
     Ok(context.roots(&keys))
@@ -148,13 +170,23 @@ impl Context<'_> {
             }
         }
         wanted.retain(|wanted| {
-            wanted.promise().is_none_or(|promise| self.cache.find(Kind::Download, &promise.key()).is_none())
+            wanted
+                .promise()
+                .is_none_or(|promise| self.cache.find(Kind::Download, &promise.key()).is_none())
         });
-        if wanted.is_empty() { Ok(()) } else { self.download(&wanted) }
+        if wanted.is_empty() {
+            Ok(())
+        } else {
+            self.download(&wanted)
+        }
     }
 
     fn download(&self, wanted: &[Wanted<'_>]) -> Result<(), EnvironmentError> {
-        let step = Step::start(self.report, "download", format!("download {} files", wanted.len()));
+        let step = Step::start(
+            self.report,
+            "download",
+            format!("download {} files", wanted.len()),
+        );
         let sizes: Option<u64> = wanted.iter().map(Wanted::size).sum();
         let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
         let told = Mutex::new(std::time::Instant::now());
@@ -187,15 +219,24 @@ impl Context<'_> {
         if let Some(error) = failure.into_inner().unwrap_or_default() {
             return Err(error);
         }
-        step.finish(false, format!("{} MB", done.load(Ordering::Relaxed) / 1_000_000));
+        step.finish(
+            false,
+            format!("{} MB", done.load(Ordering::Relaxed) / 1_000_000),
+        );
         Ok(())
     }
 
-    fn fetch(&self, wanted: &Wanted<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<PathBuf, EnvironmentError> {
-        let promise = wanted.promise().ok_or_else(|| EnvironmentError::Malformed {
-            what: "the lock".to_owned(),
-            reason: format!("the hash of {} is not of a known kind", wanted.file()),
-        })?;
+    fn fetch(
+        &self,
+        wanted: &Wanted<'_>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<PathBuf, EnvironmentError> {
+        let promise = wanted
+            .promise()
+            .ok_or_else(|| EnvironmentError::Malformed {
+                what: "the lock".to_owned(),
+                reason: format!("the hash of {} is not of a known kind", wanted.file()),
+            })?;
         let (url, authorization) = self.address(wanted)?;
         self.client.artifact(
             self.cache,
@@ -223,25 +264,44 @@ impl Context<'_> {
                     let endpoint = self.sources.endpoint(Registry::Pypi)?;
                     let files = pypi::files(&artifact.name, self.sources, &self.client)?;
                     let file = files.into_iter().find(|file| file.name == artifact.file);
-                    let url = file.map(|file| file.url).ok_or_else(|| EnvironmentError::Download {
-                        what: artifact.file.clone(),
-                        reason: "the index does not list it".to_owned(),
-                        temporary: false,
-                    })?;
+                    let url =
+                        file.map(|file| file.url)
+                            .ok_or_else(|| EnvironmentError::Download {
+                                what: artifact.file.clone(),
+                                reason: "the index does not list it".to_owned(),
+                                temporary: false,
+                            })?;
                     let same_host = host(&url) == host(&endpoint.url);
-                    return Ok((url, endpoint.authorization().filter(|_| same_host).map(str::to_owned)));
+                    return Ok((
+                        url,
+                        endpoint
+                            .authorization()
+                            .filter(|_| same_host)
+                            .map(str::to_owned),
+                    ));
                 }
             },
         };
-        Ok((endpoint.join(wanted.file()), endpoint.authorization().map(str::to_owned)))
+        Ok((
+            endpoint.join(wanted.file()),
+            endpoint.authorization().map(str::to_owned),
+        ))
     }
 
     /// The verified files of packages, all of which were downloaded before; fetched again when
     /// pruned meanwhile.
-    fn downloaded<'a>(&self, packages: &'a [DebianPackage]) -> Result<Vec<Downloaded<'a>>, EnvironmentError> {
+    fn downloaded<'a>(
+        &self,
+        packages: &'a [DebianPackage],
+    ) -> Result<Vec<Downloaded<'a>>, EnvironmentError> {
         packages
             .iter()
-            .map(|package| Ok(Downloaded { package, file: self.fetch(&Wanted::Package(package), &|_| {})? }))
+            .map(|package| {
+                Ok(Downloaded {
+                    package,
+                    file: self.fetch(&Wanted::Package(package), &|_| {})?,
+                })
+            })
             .collect()
     }
 
@@ -258,13 +318,22 @@ impl Context<'_> {
                 tree::make(&staging.join("fs"), toolchain, &files)
             })?;
         }
-        self.once(&keys.run_base, &format!("unpack the base of images ({})", lock.suite), |staging| {
-            root::make_run_base(staging, &self.downloaded(&lock.run_base)?)
-        })?;
+        self.once(
+            &keys.run_base,
+            &format!("unpack the base of images ({})", lock.suite),
+            |staging| root::make_run_base(staging, &self.downloaded(&lock.run_base)?),
+        )?;
         if let Some(key) = &keys.run_from_base {
-            self.once(key, &format!("unpack {}", names(&lock.run_from_base)), |staging| {
-                root::unpack_for_run(&staging.join("fs"), &self.downloaded(&lock.run_from_base)?)
-            })?;
+            self.once(
+                key,
+                &format!("unpack {}", names(&lock.run_from_base)),
+                |staging| {
+                    root::unpack_for_run(
+                        &staging.join("fs"),
+                        &self.downloaded(&lock.run_from_base)?,
+                    )
+                },
+            )?;
         }
         Ok(())
     }
@@ -280,7 +349,13 @@ impl Context<'_> {
             let Some(key) = key else { continue };
             let title = format!("install {}", names(packages));
             self.once(key, &title, |staging| {
-                root::install(staging, &lowers, &self.downloaded(packages)?, &title, runner)
+                root::install(
+                    staging,
+                    &lowers,
+                    &self.downloaded(packages)?,
+                    &title,
+                    runner,
+                )
             })?;
             lowers.push(self.tree(key));
         }
@@ -291,16 +366,26 @@ impl Context<'_> {
         let mut stacked = vec![&keys.base];
         stacked.extend([&keys.run, &keys.build].into_iter().flatten());
         let toolchains = self.lock.toolchains.iter().zip(&keys.toolchains);
-        stacked.extend(toolchains.filter(|(toolchain, _)| toolchain.build).map(|(_, key)| key));
+        stacked.extend(
+            toolchains
+                .filter(|(toolchain, _)| toolchain.build)
+                .map(|(_, key)| key),
+        );
         let paths = |wanted: &dyn Fn(&LockedToolchain) -> bool| -> Vec<String> {
-            let mut tools: Vec<&LockedToolchain> = self.lock.toolchains.iter().filter(|t| wanted(t)).collect();
+            let mut tools: Vec<&LockedToolchain> =
+                self.lock.toolchains.iter().filter(|t| wanted(t)).collect();
             // A pinned npm goes before the one that its Node.js carries.
             tools.sort_by_key(|tool| tool.tool != "npm");
-            tools.iter().map(|tool| format!("/{}/bin", tree::folder(tool))).collect()
+            tools
+                .iter()
+                .map(|tool| format!("/{}/bin", tree::folder(tool)))
+                .collect()
         };
         Roots {
             build: stacked.iter().map(|key| self.tree(key)).collect(),
-            key: Key::build("build roots").list("trees", stacked.iter().map(|key| key.as_str())).finish(),
+            key: Key::build("build roots")
+                .list("trees", stacked.iter().map(|key| key.as_str()))
+                .finish(),
             run: self.run_trees(keys),
             build_path: paths(&|tool| tool.build),
             run_path: paths(&|tool| tool.run),
@@ -313,38 +398,74 @@ impl Context<'_> {
         let excluded = || root::NOT_IN_IMAGES.map(str::to_owned).to_vec();
         let tree = |key: &Key, cause, title: String, excluded: Vec<String>, overlay| RunTree {
             dir: self.tree(key),
-            key: Key::build("run tree").field("tree", key.as_str()).list("excluded", &excluded).finish(),
+            key: Key::build("run tree")
+                .field("tree", key.as_str())
+                .list("excluded", &excluded)
+                .finish(),
             cause,
             title,
             excluded,
             overlay,
         };
-        let mut trees =
-            vec![tree(&keys.run_base, Cause::Base, format!("Debian {} base", lock.suite), Vec::new(), false)];
+        let mut trees = vec![tree(
+            &keys.run_base,
+            Cause::Base,
+            format!("Debian {} base", lock.suite),
+            Vec::new(),
+            false,
+        )];
         if let Some(key) = &keys.run_from_base {
-            trees.push(tree(key, Cause::System, names(&lock.run_from_base), Vec::new(), false));
+            trees.push(tree(
+                key,
+                Cause::System,
+                names(&lock.run_from_base),
+                Vec::new(),
+                false,
+            ));
         }
         if let Some(key) = &keys.run {
             trees.push(tree(key, Cause::System, names(&lock.run), excluded(), true));
         }
-        for (toolchain, key) in lock.toolchains.iter().zip(&keys.toolchains).filter(|(toolchain, _)| toolchain.run) {
+        for (toolchain, key) in lock
+            .toolchains
+            .iter()
+            .zip(&keys.toolchains)
+            .filter(|(toolchain, _)| toolchain.run)
+        {
             let title = format!("{} {}", toolchain.tool, toolchain.version);
-            trees.push(tree(key, Cause::Toolchain, title, tree::build_only(toolchain), false));
+            trees.push(tree(
+                key,
+                Cause::Toolchain,
+                title,
+                tree::build_only(toolchain),
+                false,
+            ));
         }
         trees
     }
 
     fn variables(&self) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::new();
-        let compiles = self.lock.build.iter().chain(&self.lock.run).any(|package| package.name == "build-essential");
-        for toolchain in self.lock.toolchains.iter().filter(|toolchain| toolchain.build) {
+        let compiles = self
+            .lock
+            .build
+            .iter()
+            .chain(&self.lock.run)
+            .any(|package| package.name == "build-essential");
+        for toolchain in self
+            .lock
+            .toolchains
+            .iter()
+            .filter(|toolchain| toolchain.build)
+        {
             match toolchain.tool.as_str() {
                 // Go must not fetch another toolchain than the locked one.
                 "go" => variables.insert("GOTOOLCHAIN".to_owned(), "local".to_owned()),
                 // node-gyp finds the headers here, instead of on the network.
-                "nodejs" if compiles => {
-                    variables.insert("npm_config_nodedir".to_owned(), format!("/{}", tree::folder(toolchain)))
-                }
+                "nodejs" if compiles => variables.insert(
+                    "npm_config_nodedir".to_owned(),
+                    format!("/{}", tree::folder(toolchain)),
+                ),
                 _ => None,
             };
         }
@@ -358,7 +479,11 @@ fn host(url: &str) -> &str {
 
 /// At most four names, for titles.
 fn names(packages: &[DebianPackage]) -> String {
-    let shown: Vec<&str> = packages.iter().take(4).map(|package| package.name.as_str()).collect();
+    let shown: Vec<&str> = packages
+        .iter()
+        .take(4)
+        .map(|package| package.name.as_str())
+        .collect();
     match packages.len().saturating_sub(shown.len()) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

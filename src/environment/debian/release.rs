@@ -34,8 +34,13 @@ pub(crate) struct Keyring(Vec<SignedPublicKey>);
 impl Keyring {
     /// Reads a binary keyring.
     pub(crate) fn read(path: &Path) -> Result<Self, EnvironmentError> {
-        let bytes = std::fs::read(path).map_err(|_| EnvironmentError::NoKeyring { path: path.to_owned() })?;
-        Self::parse(&bytes).map_err(|reason| EnvironmentError::Signature { what: path.display().to_string(), reason })
+        let bytes = std::fs::read(path).map_err(|_| EnvironmentError::NoKeyring {
+            path: path.to_owned(),
+        })?;
+        Self::parse(&bytes).map_err(|reason| EnvironmentError::Signature {
+            what: path.display().to_string(),
+            reason,
+        })
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -44,16 +49,24 @@ impl Keyring {
             .filter_map(Result::ok)
             .filter(|key| key.details.revocation_signatures.is_empty())
             .collect();
-        if keys.is_empty() { Err("the keyring has no usable key".to_owned()) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            Err("the keyring has no usable key".to_owned())
+        } else {
+            Ok(Self(keys))
+        }
     }
 
     /// True if one of the keys, or of their signing subkeys, made this signature over the text
     /// while it was valid.
     fn made(&self, signature: &Signature, text: &[u8]) -> bool {
-        let Some(created) = signature.created() else { return false };
+        let Some(created) = signature.created() else {
+            return false;
+        };
         let created = u64::from(created.as_secs());
         self.0.iter().any(|key| {
-            let alive = |made: u64, lasts: Option<u64>| lasts.is_none_or(|lasts| lasts == 0 || created <= made + lasts);
+            let alive = |made: u64, lasts: Option<u64>| {
+                lasts.is_none_or(|lasts| lasts == 0 || created <= made + lasts)
+            };
             let lasts = key
                 .details
                 .users
@@ -61,8 +74,13 @@ impl Keyring {
                 .flat_map(|user| &user.signatures)
                 .chain(&key.details.direct_signatures)
                 .filter(|own| {
-                    own.issuer_key_id().iter().any(|id| **id == key.primary_key.legacy_key_id())
-                        || own.issuer_fingerprint().iter().any(|print| **print == key.primary_key.fingerprint())
+                    own.issuer_key_id()
+                        .iter()
+                        .any(|id| **id == key.primary_key.legacy_key_id())
+                        || own
+                            .issuer_fingerprint()
+                            .iter()
+                            .any(|print| **print == key.primary_key.fingerprint())
                 })
                 .max_by_key(|own| own.created().map(pgp::types::Timestamp::as_secs))
                 .and_then(|own| own.key_expiration_time().map(|t| u64::from(t.as_secs())));
@@ -71,7 +89,10 @@ impl Keyring {
             }
             signature.verify(&key.primary_key, text).is_ok()
                 || key.public_subkeys.iter().any(|subkey| {
-                    let revoked = subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
+                    let revoked = subkey
+                        .signatures
+                        .iter()
+                        .any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
                     let signs = subkey.signatures.iter().any(|s| s.key_flags().sign());
                     let lasts = subkey
                         .signatures
@@ -97,15 +118,23 @@ pub(crate) fn verify(
     now: SystemTime,
     accept_expired: bool,
 ) -> Result<Release, EnvironmentError> {
-    let invalid = |reason: String| EnvironmentError::Signature { what: what.to_owned(), reason };
+    let invalid = |reason: String| EnvironmentError::Signature {
+        what: what.to_owned(),
+        reason,
+    };
     let text = std::str::from_utf8(bytes).map_err(|_| invalid("it is not text".to_owned()))?;
     if !text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----") {
         return Err(invalid("it is not a signed document".to_owned()));
     }
     // The parser refuses bytes before the header and after the signature.
-    let (message, _) = CleartextSignedMessage::from_string(text).map_err(|error| invalid(error.to_string()))?;
+    let (message, _) =
+        CleartextSignedMessage::from_string(text).map_err(|error| invalid(error.to_string()))?;
     let signed = message.signed_text();
-    if !message.signatures().iter().any(|signature| keyring.made(signature, signed.as_bytes())) {
+    if !message
+        .signatures()
+        .iter()
+        .any(|signature| keyring.made(signature, signed.as_bytes()))
+    {
         return Err(invalid(format!(
             "none of its {} signatures is of a key in the keyring; the archive may have a newer key than this machine",
             message.signatures().len()
@@ -117,15 +146,21 @@ pub(crate) fn verify(
 }
 
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
 }
 
 fn parse(text: &str, what: &str) -> Result<Release, EnvironmentError> {
-    let malformed =
-        |reason: &str| EnvironmentError::Malformed { what: what.to_owned(), reason: reason.to_owned() };
+    let malformed = |reason: &str| EnvironmentError::Malformed {
+        what: what.to_owned(),
+        reason: reason.to_owned(),
+    };
     let codename = field(text, "Codename").ok_or_else(|| malformed("it names no suite"))?;
     let mut files = BTreeMap::new();
-    let hashes = text.lines().skip_while(|line| !line.starts_with("SHA256:")).skip(1);
+    let hashes = text
+        .lines()
+        .skip_while(|line| !line.starts_with("SHA256:"))
+        .skip(1);
     for line in hashes.take_while(|line| line.starts_with(' ')) {
         let mut words = line.split_whitespace();
         if let (Some(hash), Some(size), Some(path)) = (words.next(), words.next(), words.next())
@@ -145,16 +180,28 @@ fn parse(text: &str, what: &str) -> Result<Release, EnvironmentError> {
     })
 }
 
-fn check_time(text: &str, what: &str, now: SystemTime, accept_expired: bool) -> Result<(), EnvironmentError> {
+fn check_time(
+    text: &str,
+    what: &str,
+    now: SystemTime,
+    accept_expired: bool,
+) -> Result<(), EnvironmentError> {
     let time = |name: &str| -> Result<Option<SystemTime>, EnvironmentError> {
-        let Some(value) = field(text, name) else { return Ok(None) };
+        let Some(value) = field(text, name) else {
+            return Ok(None);
+        };
         let seconds = parse_date(value).ok_or_else(|| EnvironmentError::Malformed {
             what: what.to_owned(),
             reason: format!("its {name} is {value:?}"),
         })?;
         Ok(Some(UNIX_EPOCH + Duration::from_secs(seconds)))
     };
-    let expired = |reason: String| Err(EnvironmentError::Expired { what: what.to_owned(), reason });
+    let expired = |reason: String| {
+        Err(EnvironmentError::Expired {
+            what: what.to_owned(),
+            reason,
+        })
+    };
     if let Some(date) = time("Date")?
         && let Ok(ahead) = date.duration_since(now)
         && ahead > CLOCK_SKEW
@@ -188,16 +235,29 @@ fn duration(time: Duration) -> String {
 
 /// Seconds since 1970 of `Sat, 12 Sep 2026 07:55:41 UTC`.
 fn parse_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let words: Vec<&str> = text.split_whitespace().collect();
-    let [_, day, month, year, clock, "UTC" | "GMT" | "+0000"] = words.as_slice() else { return None };
+    let [_, day, month, year, clock, "UTC" | "GMT" | "+0000"] = words.as_slice() else {
+        return None;
+    };
     let day: u64 = day.parse().ok().filter(|day| (1..=31).contains(day))?;
     let month = MONTHS.iter().position(|name| name == month)? as u64 + 1;
-    let year: u64 = year.parse().ok().filter(|year| (1970..10_000).contains(year))?;
-    let mut parts = clock.split(':').map(|part| part.parse::<u64>().ok().filter(|n| *n < 61));
+    let year: u64 = year
+        .parse()
+        .ok()
+        .filter(|year| (1970..10_000).contains(year))?;
+    let mut parts = clock
+        .split(':')
+        .map(|part| part.parse::<u64>().ok().filter(|n| *n < 61));
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
     // Days from the civil calendar, years beginning in March.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
@@ -209,8 +269,14 @@ mod tests {
     #[test]
     fn dates_of_the_archive_are_read() {
         assert_eq!(parse_date("Thu, 01 Jan 1970 00:00:01 UTC"), Some(1));
-        assert_eq!(parse_date("Sat, 12 Sep 2026 07:55:41 UTC"), Some(1_789_199_741));
-        assert_eq!(parse_date("Thu, 29 Feb 2024 00:00:00 UTC"), Some(1_709_164_800));
+        assert_eq!(
+            parse_date("Sat, 12 Sep 2026 07:55:41 UTC"),
+            Some(1_789_199_741)
+        );
+        assert_eq!(
+            parse_date("Thu, 29 Feb 2024 00:00:00 UTC"),
+            Some(1_709_164_800)
+        );
         assert_eq!(parse_date("Sat, 12 Sep 2026 07:55:41 CEST"), None);
     }
 
@@ -223,20 +289,38 @@ mod tests {
     #[test]
     fn an_expired_index_says_by_how_much() {
         let now = at("Tue, 22 Sep 2026 00:00:00 UTC");
-        let error = check_time(DATED, "the index", now, false).unwrap_err().to_string();
+        let error = check_time(DATED, "the index", now, false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("expired 3 days ago"), "{error}");
         assert!(check_time(DATED, "the index", now, true).is_ok());
     }
 
     #[test]
     fn an_index_from_the_future_names_the_clock() {
-        let error = check_time(DATED, "the index", at("Fri, 11 Sep 2026 12:00:00 UTC"), true).unwrap_err().to_string();
-        assert!(error.contains("12 hours in the future") && error.contains("clock"), "{error}");
+        let error = check_time(
+            DATED,
+            "the index",
+            at("Fri, 11 Sep 2026 12:00:00 UTC"),
+            true,
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains("12 hours in the future") && error.contains("clock"),
+            "{error}"
+        );
     }
 
     #[test]
     fn hashes_come_from_the_sha256_section_alone() {
-        let text = format!("Codename: x\nMD5Sum:\n {} 1 a\nSHA256:\n {} 2 b\n {} 3 c\nOther: y\n {} 4 d\n", "0".repeat(32), "1".repeat(64), "2".repeat(64), "3".repeat(64));
+        let text = format!(
+            "Codename: x\nMD5Sum:\n {} 1 a\nSHA256:\n {} 2 b\n {} 3 c\nOther: y\n {} 4 d\n",
+            "0".repeat(32),
+            "1".repeat(64),
+            "2".repeat(64),
+            "3".repeat(64)
+        );
         let release = parse(&text, "t").unwrap();
         assert_eq!(release.files.len(), 2);
         assert_eq!(release.files["b"], ("1".repeat(64), 2));
@@ -245,11 +329,21 @@ mod tests {
     const SIGNED: &str = include_str!("fixtures/InRelease");
 
     fn verify_at(text: &str, keyring: &[u8], date: &str) -> Result<Release, EnvironmentError> {
-        verify(text.as_bytes(), "the index", &Keyring::parse(keyring).unwrap(), at(date), false)
+        verify(
+            text.as_bytes(),
+            "the index",
+            &Keyring::parse(keyring).unwrap(),
+            at(date),
+            false,
+        )
     }
 
     fn check(text: &str) -> Result<Release, EnvironmentError> {
-        verify_at(text, include_bytes!("fixtures/keyring.gpg"), "Sun, 13 Sep 2026 00:00:00 UTC")
+        verify_at(
+            text,
+            include_bytes!("fixtures/keyring.gpg"),
+            "Sun, 13 Sep 2026 00:00:00 UTC",
+        )
     }
 
     fn is_signature_error(result: Result<Release, EnvironmentError>) -> bool {
@@ -260,12 +354,17 @@ mod tests {
     fn a_signed_index_is_read() {
         let release = check(SIGNED).unwrap();
         assert!(release.codename == "trixie" && release.by_hash);
-        assert_eq!(release.files["main/binary-amd64/Packages.xz"], ("a".repeat(64), 12));
+        assert_eq!(
+            release.files["main/binary-amd64/Packages.xz"],
+            ("a".repeat(64), 12)
+        );
     }
 
     #[test]
     fn a_changed_index_is_refused() {
-        assert!(is_signature_error(check(&SIGNED.replace(" 12 main", " 13 main"))));
+        assert!(is_signature_error(check(
+            &SIGNED.replace(" 12 main", " 13 main")
+        )));
     }
 
     #[test]
@@ -279,23 +378,38 @@ mod tests {
 
     #[test]
     fn text_outside_of_the_signature_is_refused() {
-        assert!(is_signature_error(check(&format!("Codename: sid\n\n{SIGNED}"))));
-        assert!(is_signature_error(check(&format!("{SIGNED}\nCodename: sid\n"))));
+        assert!(is_signature_error(check(&format!(
+            "Codename: sid\n\n{SIGNED}"
+        ))));
+        assert!(is_signature_error(check(&format!(
+            "{SIGNED}\nCodename: sid\n"
+        ))));
         assert!(is_signature_error(check(&format!("{SIGNED}{SIGNED}"))));
         // Between the armor header and the signed text only hash names may stand.
-        assert!(is_signature_error(check(&SIGNED.replacen("\n\n", "\nCodename: sid\n\n", 1))));
+        assert!(is_signature_error(check(&SIGNED.replacen(
+            "\n\n",
+            "\nCodename: sid\n\n",
+            1
+        ))));
     }
 
     #[test]
     fn a_key_outside_of_the_keyring_is_refused() {
         let other = include_bytes!("fixtures/other-keyring.gpg");
-        assert!(is_signature_error(verify_at(SIGNED, other, "Sun, 13 Sep 2026 00:00:00 UTC")));
+        assert!(is_signature_error(verify_at(
+            SIGNED,
+            other,
+            "Sun, 13 Sep 2026 00:00:00 UTC"
+        )));
     }
 
     #[test]
     fn a_signed_index_that_expired_is_refused() {
         let keyring = include_bytes!("fixtures/keyring.gpg");
         let error = verify_at(SIGNED, keyring, "Sun, 20 Sep 2026 00:00:00 UTC").unwrap_err();
-        assert!(error.to_string().contains("expired 24 hours ago"), "{error}");
+        assert!(
+            error.to_string().contains("expired 24 hours ago"),
+            "{error}"
+        );
     }
 }

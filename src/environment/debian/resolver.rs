@@ -28,17 +28,25 @@ struct Alternative<'a> {
 fn alternative(text: &str) -> Option<Alternative<'_>> {
     let text = text.trim();
     let end = text.find([' ', '(', '[', '<']).unwrap_or(text.len());
-    let name = text[..end].split(':').next().filter(|name| !name.is_empty())?;
-    let constraint = text.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| {
-        let inner = inner.trim();
-        let split = inner.find(|c| !"<>=".contains(c)).unwrap_or(inner.len());
-        (&inner[..split], inner[split..].trim())
-    });
+    let name = text[..end]
+        .split(':')
+        .next()
+        .filter(|name| !name.is_empty())?;
+    let constraint = text
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map(|(inner, _)| {
+            let inner = inner.trim();
+            let split = inner.find(|c| !"<>=".contains(c)).unwrap_or(inner.len());
+            (&inner[..split], inner[split..].trim())
+        });
     Some(Alternative { name, constraint })
 }
 
 fn satisfies(version: &str, constraint: Option<(&str, &str)>) -> bool {
-    let Some((operator, wanted)) = constraint else { return true };
+    let Some((operator, wanted)) = constraint else {
+        return true;
+    };
     let order = compare(version, wanted);
     match operator {
         "<<" => order.is_lt(),
@@ -52,9 +60,12 @@ fn satisfies(version: &str, constraint: Option<(&str, &str)>) -> bool {
 
 /// The version under which `package` provides `name`, if it does: empty when unversioned.
 fn provided_version<'a>(package: &Package<'a>, name: &str) -> Option<&'a str> {
-    package.provides.split(',').filter_map(alternative).find(|a| a.name == name).map(|a| {
-        a.constraint.map_or("", |(_, version)| version)
-    })
+    package
+        .provides
+        .split(',')
+        .filter_map(alternative)
+        .find(|a| a.name == name)
+        .map(|a| a.constraint.map_or("", |(_, version)| version))
 }
 
 fn provides(package: &Package<'_>, wanted: &Alternative<'_>) -> bool {
@@ -76,10 +87,18 @@ struct Resolution<'a> {
 
 impl<'a> Resolution<'a> {
     fn take(&mut self, package: Package<'a>) {
-        if self.given.present.contains_key(package.name) || self.chosen.insert(package.name, package).is_some() {
+        if self.given.present.contains_key(package.name)
+            || self.chosen.insert(package.name, package).is_some()
+        {
             return;
         }
-        self.provided.extend(package.provides.split(',').filter_map(alternative).map(|a| a.name.to_owned()));
+        self.provided.extend(
+            package
+                .provides
+                .split(',')
+                .filter_map(alternative)
+                .map(|a| a.name.to_owned()),
+        );
         self.queue.push_back(package);
     }
 
@@ -92,13 +111,22 @@ impl<'a> Resolution<'a> {
         {
             return true;
         }
-        if self.chosen.get(wanted.name).is_some_and(|package| satisfies(package.version, wanted.constraint)) {
+        if self
+            .chosen
+            .get(wanted.name)
+            .is_some_and(|package| satisfies(package.version, wanted.constraint))
+        {
             return true;
         }
         self.provided.contains(wanted.name)
             && self.index.providers(wanted.name).iter().any(|provider| {
-                let there = self.chosen.contains_key(provider.as_str()) || self.given.present.contains_key(provider);
-                there && self.index.package(provider).is_some_and(|package| provides(&package, wanted))
+                let there = self.chosen.contains_key(provider.as_str())
+                    || self.given.present.contains_key(provider);
+                there
+                    && self
+                        .index
+                        .package(provider)
+                        .is_some_and(|package| provides(&package, wanted))
             })
     }
 
@@ -116,12 +144,20 @@ impl<'a> Resolution<'a> {
     }
 
     fn follow(&mut self, package: Package<'a>) -> Result<(), EnvironmentError> {
-        for relation in package.depends.split(',').map(str::trim).filter(|relation| !relation.is_empty()) {
-            let alternatives: Vec<Alternative<'a>> = relation.split('|').filter_map(alternative).collect();
+        for relation in package
+            .depends
+            .split(',')
+            .map(str::trim)
+            .filter(|relation| !relation.is_empty())
+        {
+            let alternatives: Vec<Alternative<'a>> =
+                relation.split('|').filter_map(alternative).collect();
             if alternatives.iter().any(|wanted| self.is_satisfied(wanted)) {
                 continue;
             }
-            let found = alternatives.iter().find_map(|wanted| self.candidate(wanted));
+            let found = alternatives
+                .iter()
+                .find_map(|wanted| self.candidate(wanted));
             self.take(found.ok_or_else(|| EnvironmentError::Unsatisfied {
                 package: package.name.to_owned(),
                 relation: relation.to_owned(),
@@ -146,7 +182,13 @@ pub(crate) fn resolve<'a>(
         .flat_map(|package| package.provides.split(',').filter_map(alternative))
         .map(|a| a.name.to_owned())
         .collect();
-    let mut resolution = Resolution { index, given, chosen: BTreeMap::new(), queue: VecDeque::new(), provided };
+    let mut resolution = Resolution {
+        index,
+        given,
+        chosen: BTreeMap::new(),
+        queue: VecDeque::new(),
+        provided,
+    };
     for name in wanted {
         resolution.take(find(index, name)?);
     }
@@ -158,7 +200,9 @@ pub(crate) fn resolve<'a>(
 
 /// The package that a person's word names.
 pub(crate) fn find<'a>(index: &'a Index, word: &str) -> Result<Package<'a>, EnvironmentError> {
-    let (name, version) = word.split_once('=').map_or((word, None), |(name, version)| (name, Some(version)));
+    let (name, version) = word
+        .split_once('=')
+        .map_or((word, None), |(name, version)| (name, Some(version)));
     let name = name.split(':').next().unwrap_or(name);
     let package = index.package(name).or_else(|| match index.providers(name) {
         [only] => index.package(only),
@@ -205,44 +249,75 @@ mod tests {
         Index::new("trixie", vec![("debian", compact(&text, "t").unwrap())])
     }
 
-    fn names(index: &Index, wanted: &[&str], present: &[(&str, &str)]) -> Result<Vec<String>, EnvironmentError> {
+    fn names(
+        index: &Index,
+        wanted: &[&str],
+        present: &[(&str, &str)],
+    ) -> Result<Vec<String>, EnvironmentError> {
         let given = Given {
-            present: present.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            present: present
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
             ignored: &["debconf"],
         };
         let wanted: Vec<String> = wanted.iter().map(|w| (*w).to_owned()).collect();
-        Ok(resolve(index, &wanted, &given)?.iter().map(|p| p.name.to_owned()).collect())
+        Ok(resolve(index, &wanted, &given)?
+            .iter()
+            .map(|p| p.name.to_owned())
+            .collect())
     }
 
     #[test]
     fn the_closure_follows_dependencies_and_stops_at_what_is_there() {
-        let index = index(&[("a", "1", "b, c (>= 2)", ""), ("b", "1", "d:any", ""), ("c", "2", "", ""), ("d", "1", "a", "")]);
+        let index = index(&[
+            ("a", "1", "b, c (>= 2)", ""),
+            ("b", "1", "d:any", ""),
+            ("c", "2", "", ""),
+            ("d", "1", "a", ""),
+        ]);
         assert_eq!(names(&index, &["a"], &[]).unwrap(), ["a", "b", "c", "d"]);
         assert_eq!(names(&index, &["a"], &[("b", "1")]).unwrap(), ["a", "c"]);
     }
 
     #[test]
     fn an_alternative_that_is_chosen_already_beats_the_first() {
-        let index = index(&[("a", "1", "x | y", ""), ("x", "1", "", ""), ("y", "1", "", "")]);
+        let index = index(&[
+            ("a", "1", "x | y", ""),
+            ("x", "1", "", ""),
+            ("y", "1", "", ""),
+        ]);
         assert_eq!(names(&index, &["a"], &[]).unwrap(), ["a", "x"]);
         assert_eq!(names(&index, &["y", "a"], &[]).unwrap(), ["a", "y"]);
     }
 
     #[test]
     fn a_version_that_is_too_low_falls_to_the_next_alternative() {
-        let index = index(&[("a", "1", "x (>= 2) | y", ""), ("x", "1", "", ""), ("y", "1", "", "")]);
+        let index = index(&[
+            ("a", "1", "x (>= 2) | y", ""),
+            ("x", "1", "", ""),
+            ("y", "1", "", ""),
+        ]);
         assert_eq!(names(&index, &["a"], &[]).unwrap(), ["a", "y"]);
     }
 
     #[test]
     fn virtual_packages_are_provided_with_versions() {
-        let index = index(&[("a", "1", "v (>= 3)", ""), ("old", "9", "", "v (= 1)"), ("plain", "9", "", "v"), ("zed", "1", "", "v (= 3)")]);
+        let index = index(&[
+            ("a", "1", "v (>= 3)", ""),
+            ("old", "9", "", "v (= 1)"),
+            ("plain", "9", "", "v"),
+            ("zed", "1", "", "v (= 3)"),
+        ]);
         assert_eq!(names(&index, &["a"], &[]).unwrap(), ["a", "zed"]);
     }
 
     #[test]
     fn ignored_names_are_not_followed() {
-        let index = index(&[("a", "1", "debconf (>= 0.5) | debconf-2.0", ""), ("debconf", "1", "perl", "")]);
+        let index = index(&[
+            ("a", "1", "debconf (>= 0.5) | debconf-2.0", ""),
+            ("debconf", "1", "perl", ""),
+        ]);
         assert_eq!(names(&index, &["a"], &[]).unwrap(), ["a"]);
     }
 
@@ -250,7 +325,10 @@ mod tests {
     fn an_unknown_package_tells_the_nearest() {
         let index = index(&[("imagemagick", "1", "", "")]);
         let error = names(&index, &["imagemagik"], &[]).unwrap_err().to_string();
-        assert_eq!(error, "no Debian package in trixie is called imagemagik (did you mean imagemagick?)");
+        assert_eq!(
+            error,
+            "no Debian package in trixie is called imagemagik (did you mean imagemagick?)"
+        );
     }
 
     #[test]

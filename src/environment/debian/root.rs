@@ -37,18 +37,52 @@ pub(crate) fn not_in_run_base() -> Vec<&'static str> {
 
 /// What a build root has besides the essential packages.
 const BASE: [&str; 18] = [
-    "apt", "base-files", "bash", "ca-certificates", "coreutils", "dash", "findutils", "grep", "gzip", "libatomic1",
-    "libstdc++6", "netbase", "procps", "sed", "tar", "tzdata", "usr-is-merged", "xz-utils",
+    "apt",
+    "base-files",
+    "bash",
+    "ca-certificates",
+    "coreutils",
+    "dash",
+    "findutils",
+    "grep",
+    "gzip",
+    "libatomic1",
+    "libstdc++6",
+    "netbase",
+    "procps",
+    "sed",
+    "tar",
+    "tzdata",
+    "usr-is-merged",
+    "xz-utils",
 ];
 
 /// What every image has.
 const RUN_BASE: [&str; 16] = [
-    "base-files", "bash", "ca-certificates", "coreutils", "dash", "debianutils", "findutils", "grep", "libatomic1", "libc6", "libgcc-s1",
-    "libstdc++6", "ncurses-base", "netbase", "sed", "tzdata",
+    "base-files",
+    "bash",
+    "ca-certificates",
+    "coreutils",
+    "dash",
+    "debianutils",
+    "findutils",
+    "grep",
+    "libatomic1",
+    "libc6",
+    "libgcc-s1",
+    "libstdc++6",
+    "ncurses-base",
+    "netbase",
+    "sed",
+    "tzdata",
 ];
 
 fn existing(index: &Index, names: &[&str]) -> Vec<String> {
-    names.iter().filter(|name| index.package(name).is_some()).map(|name| (*name).to_owned()).collect()
+    names
+        .iter()
+        .filter(|name| index.package(name).is_some())
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// The packages that a build root is resolved from.
@@ -216,9 +250,13 @@ fn is_documentation(path: &Path) -> bool {
         "usr/share/locale/",
         "usr/share/gnome/help/",
     ];
-    let Some(text) = path.to_str() else { return false };
+    let Some(text) = path.to_str() else {
+        return false;
+    };
     FOLDERS.iter().any(|folder| text.starts_with(folder))
-        || text.strip_prefix("usr/share/doc/").is_some_and(|rest| rest.contains('/') && !rest.ends_with("/copyright"))
+        || text
+            .strip_prefix("usr/share/doc/")
+            .is_some_and(|rest| rest.contains('/') && !rest.ends_with("/copyright"))
 }
 
 /// True for what images do without besides documentation: helpers of packaging, and folders of it.
@@ -241,7 +279,11 @@ fn is_packaging(path: &Path) -> bool {
 fn is_rare_charset(path: &Path) -> bool {
     const RARE: [&str; 6] = ["IBM", "EBCDIC", "INIS", "ISO_", "T.61", "DEC-MCS"];
     let converter = path.parent().is_some_and(|dir| dir.ends_with("gconv"));
-    converter && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| RARE.iter().any(|rare| name.starts_with(rare)))
+    converter
+        && path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| RARE.iter().any(|rare| name.starts_with(rare)))
 }
 
 /// One downloaded package.
@@ -257,7 +299,9 @@ fn each(
     packages: &[Downloaded<'_>],
     mut take: impl FnMut(&DebianPackage, Deb) -> Result<(), EnvironmentError>,
 ) -> Result<(), EnvironmentError> {
-    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8);
+    let workers = std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .min(8);
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(workers * 2);
@@ -267,7 +311,9 @@ fn each(
             scope.spawn(move || {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(downloaded) = packages.get(number) else { return };
+                    let Some(downloaded) = packages.get(number) else {
+                        return;
+                    };
                     let deb = Deb::read(&downloaded.file, &downloaded.package.filename);
                     if sender.send((number, deb)).is_err() {
                         return;
@@ -279,7 +325,9 @@ fn each(
         let mut waiting = BTreeMap::new();
         for (wanted, downloaded) in packages.iter().enumerate() {
             while !waiting.contains_key(&wanted) {
-                let Ok((number, deb)) = receiver.recv() else { break };
+                let Ok((number, deb)) = receiver.recv() else {
+                    break;
+                };
                 waiting.insert(number, deb);
             }
             if let Some(deb) = waiting.remove(&wanted) {
@@ -295,25 +343,36 @@ fn owners() -> bool {
 }
 
 fn open_root(fs_dir: &Path) -> Result<Root, EnvironmentError> {
-    Root::open(fs_dir)
-        .map_err(|source| EnvironmentError::Unpack { what: fs_dir.display().to_string(), source })
+    Root::open(fs_dir).map_err(|source| EnvironmentError::Unpack {
+        what: fs_dir.display().to_string(),
+        source,
+    })
 }
 
 /// Makes the folder of a root with the links of a merged `/usr`.
 fn skeleton(fs_dir: &Path) -> Result<(), EnvironmentError> {
     make_dir(fs_dir, 0o755)?;
     make_dir(&fs_dir.join("usr"), 0o755)?;
-    let native: &[&str] = if cfg!(target_arch = "x86_64") { &["bin", "sbin", "lib", "lib64"] } else { &["bin", "sbin", "lib"] };
+    let native: &[&str] = if cfg!(target_arch = "x86_64") {
+        &["bin", "sbin", "lib", "lib64"]
+    } else {
+        &["bin", "sbin", "lib"]
+    };
     for name in MERGED.iter().filter(|name| native.contains(name)) {
         make_dir(&fs_dir.join("usr").join(name), 0o755)?;
         let link = fs_dir.join(name);
-        std::os::unix::fs::symlink(format!("usr/{name}"), &link).map_err(io_error("create", &link))?;
+        std::os::unix::fs::symlink(format!("usr/{name}"), &link)
+            .map_err(io_error("create", &link))?;
     }
     Ok(())
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), EnvironmentError> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io_error("create", path))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(io_error("create", path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(io_error("change", path))
 }
 
@@ -322,7 +381,10 @@ fn write(fs_dir: &Path, path: &str, mode: u32, bytes: &[u8]) -> Result<(), Envir
     let root = open_root(fs_dir)?;
     root.file(Path::new(path), mode, &mut &bytes[..], bytes.len() as u64)
         .map(|_| ())
-        .map_err(|source| EnvironmentError::Unpack { what: path.to_owned(), source })
+        .map_err(|source| EnvironmentError::Unpack {
+            what: path.to_owned(),
+            source,
+        })
 }
 
 /// Unpacks packages and registers them with dpkg as unpacked, so that it can configure them.
@@ -345,22 +407,40 @@ fn unpack_registered(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Result<(), E
         }
         let architecture = deb.field("Architecture").unwrap_or_default();
         let same = deb.field("Multi-Arch") == Some("same");
-        let stem = if same { format!("{}:{architecture}", package.name) } else { package.name.clone() };
+        let stem = if same {
+            format!("{}:{architecture}", package.name)
+        } else {
+            package.name.clone()
+        };
         info.insert(format!("{stem}.list"), list.into_bytes());
-        read_triggers(deb.text("triggers").unwrap_or_default(), &package.name, &mut triggers);
+        read_triggers(
+            deb.text("triggers").unwrap_or_default(),
+            &package.name,
+            &mut triggers,
+        );
         let control = deb.text("control").unwrap_or_default().trim_end();
         let (first, rest) = control.split_once('\n').unwrap_or((control, ""));
         for part in [first, "\nStatus: install ok unpacked\n", rest, "\n\n"] {
             status.push_str(part);
         }
         info.extend(
-            deb.control.into_iter().filter(|(name, _)| name != "control").map(|(name, bytes)| (format!("{stem}.{name}"), bytes)),
+            deb.control
+                .into_iter()
+                .filter(|(name, _)| name != "control")
+                .map(|(name, bytes)| (format!("{stem}.{name}"), bytes)),
         );
         Ok(())
     })?;
     for (name, bytes) in &info {
-        let script = ["preinst", "postinst", "prerm", "postrm", "config"].iter().any(|s| name.ends_with(&format!(".{s}")));
-        write(fs_dir, &format!("var/lib/dpkg/info/{name}"), if script { 0o755 } else { 0o644 }, bytes)?;
+        let script = ["preinst", "postinst", "prerm", "postrm", "config"]
+            .iter()
+            .any(|s| name.ends_with(&format!(".{s}")));
+        write(
+            fs_dir,
+            &format!("var/lib/dpkg/info/{name}"),
+            if script { 0o755 } else { 0o644 },
+            bytes,
+        )?;
     }
     write(fs_dir, "var/lib/dpkg/info/format", 0o644, b"1\n")?;
     write(fs_dir, "var/lib/dpkg/status", 0o644, status.as_bytes())?;
@@ -368,7 +448,12 @@ fn unpack_registered(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Result<(), E
     write(fs_dir, "var/lib/dpkg/statoverride", 0o644, b"")?;
     write(fs_dir, "var/lib/dpkg/diversions", 0o644, b"")?;
     for (name, lines) in &triggers {
-        write(fs_dir, &format!("var/lib/dpkg/triggers/{name}"), 0o644, (lines.join("\n") + "\n").as_bytes())?;
+        write(
+            fs_dir,
+            &format!("var/lib/dpkg/triggers/{name}"),
+            0o644,
+            (lines.join("\n") + "\n").as_bytes(),
+        )?;
     }
     make_dir(&fs_dir.join("var/lib/dpkg/updates"), 0o755)?;
     make_dir(&fs_dir.join("var/lib/dpkg/alternatives"), 0o755)
@@ -378,12 +463,27 @@ fn unpack_registered(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Result<(), E
 fn read_triggers(text: &str, package: &str, triggers: &mut BTreeMap<String, Vec<String>>) {
     for line in text.lines() {
         let mut words = line.split_whitespace();
-        let (Some(directive), Some(name)) = (words.next(), words.next()) else { continue };
-        let Some(kind) = directive.strip_prefix("interest") else { continue };
-        let package = if kind == "-noawait" { format!("{package}/noawait") } else { package.to_owned() };
+        let (Some(directive), Some(name)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Some(kind) = directive.strip_prefix("interest") else {
+            continue;
+        };
+        let package = if kind == "-noawait" {
+            format!("{package}/noawait")
+        } else {
+            package.to_owned()
+        };
         if name.starts_with('/') {
-            triggers.entry("File".to_owned()).or_default().push(format!("{name} {package}"));
-        } else if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !name.starts_with('.') {
+            triggers
+                .entry("File".to_owned())
+                .or_default()
+                .push(format!("{name} {package}"));
+        } else if name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && !name.starts_with('.')
+        {
             triggers.entry(name.to_owned()).or_default().push(package);
         }
     }
@@ -391,7 +491,10 @@ fn read_triggers(text: &str, package: &str, triggers: &mut BTreeMap<String, Vec<
 
 fn variables() -> BTreeMap<String, String> {
     [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
         ("HOME", "/root"),
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
@@ -419,8 +522,18 @@ pub(crate) fn make_base(
     unpack_registered(&fs_dir, packages)?;
     write(&fs_dir, "etc/passwd", 0o644, PASSWD.as_bytes())?;
     write(&fs_dir, "etc/group", 0o644, GROUP.as_bytes())?;
-    write(&fs_dir, "etc/dpkg/dpkg.cfg.d/packwright", 0o644, DPKG_CONFIG.as_bytes())?;
-    write(&fs_dir, "usr/sbin/policy-rc.d", 0o755, b"#!/bin/sh\nexit 101\n")?;
+    write(
+        &fs_dir,
+        "etc/dpkg/dpkg.cfg.d/packwright",
+        0o644,
+        DPKG_CONFIG.as_bytes(),
+    )?;
+    write(
+        &fs_dir,
+        "usr/sbin/policy-rc.d",
+        0o755,
+        b"#!/bin/sh\nexit 101\n",
+    )?;
     for name in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
         write(&fs_dir, name, 0o644, base_file(name))?;
     }
@@ -488,11 +601,17 @@ pub(crate) fn install(
 }
 
 fn run(runner: &dyn RootRunner, job: &RootJob<'_>) -> Result<(), EnvironmentError> {
-    runner.run(job).map_err(|reason| EnvironmentError::Script { title: job.title.to_owned(), reason })
+    runner.run(job).map_err(|reason| EnvironmentError::Script {
+        title: job.title.to_owned(),
+        reason,
+    })
 }
 
 /// Unpacks packages for an image: no documentation, nothing of packaging, no scripts.
-pub(crate) fn unpack_for_run(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Result<(), EnvironmentError> {
+pub(crate) fn unpack_for_run(
+    fs_dir: &Path,
+    packages: &[Downloaded<'_>],
+) -> Result<(), EnvironmentError> {
     skeleton(fs_dir)?;
     let root = open_root(fs_dir)?;
     let owners = owners();
@@ -521,12 +640,17 @@ pub(crate) fn unpack_for_run(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Resu
 fn link(fs_dir: &Path, path: &str, target: &str) -> Result<(), EnvironmentError> {
     open_root(fs_dir)?
         .symlink(Path::new(path), Path::new(target))
-        .map_err(|source| EnvironmentError::Unpack { what: path.to_owned(), source })
+        .map_err(|source| EnvironmentError::Unpack {
+            what: path.to_owned(),
+            source,
+        })
 }
 
 /// The bundle as `update-ca-certificates` makes it, and OpenSSL's default name for it.
 fn write_certificates(fs_dir: &Path, deb: &Deb) -> Result<(), EnvironmentError> {
-    let files = deb.files_below("usr/share/ca-certificates/mozilla/").map_err(io_error("read", fs_dir))?;
+    let files = deb
+        .files_below("usr/share/ca-certificates/mozilla/")
+        .map_err(io_error("read", fs_dir))?;
     let mut bundle = Vec::new();
     for bytes in files.values() {
         bundle.extend_from_slice(bytes);
@@ -535,15 +659,24 @@ fn write_certificates(fs_dir: &Path, deb: &Deb) -> Result<(), EnvironmentError> 
         }
     }
     write(fs_dir, "etc/ssl/certs/ca-certificates.crt", 0o644, &bundle)?;
-    link(fs_dir, "usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
+    link(
+        fs_dir,
+        "usr/lib/ssl/cert.pem",
+        "/etc/ssl/certs/ca-certificates.crt",
+    )
 }
 
 /// Makes the root that images start from.
-pub(crate) fn make_run_base(staging: &Path, packages: &[Downloaded<'_>]) -> Result<(), EnvironmentError> {
+pub(crate) fn make_run_base(
+    staging: &Path,
+    packages: &[Downloaded<'_>],
+) -> Result<(), EnvironmentError> {
     let fs_dir = staging.join("fs");
     unpack_for_run(&fs_dir, packages)?;
     let names = PASSWD.lines().filter_map(|line| line.split(':').next());
-    let shadow = names.fold(String::new(), |text, name| text + name + ":*:1:0:99999:7:::\n");
+    let shadow = names.fold(String::new(), |text, name| {
+        text + name + ":*:1:0:99999:7:::\n"
+    });
     for (path, mode, text) in [
         ("etc/passwd", 0o644, PASSWD),
         ("etc/group", 0o644, GROUP),
@@ -559,7 +692,17 @@ pub(crate) fn make_run_base(staging: &Path, packages: &[Downloaded<'_>]) -> Resu
     if fs::symlink_metadata(fs_dir.join("usr/bin/sh")).is_err() {
         link(&fs_dir, "usr/bin/sh", "dash")?;
     }
-    for (path, mode) in [("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700), ("run", 0o755), ("app", 0o755), ("opt", 0o755), ("proc", 0o755), ("sys", 0o755), ("dev", 0o755)] {
+    for (path, mode) in [
+        ("tmp", 0o1777),
+        ("var/tmp", 0o1777),
+        ("root", 0o700),
+        ("run", 0o755),
+        ("app", 0o755),
+        ("opt", 0o755),
+        ("proc", 0o755),
+        ("sys", 0o755),
+        ("dev", 0o755),
+    ] {
         make_dir(&fs_dir.join(path), mode)?;
     }
     Ok(())
@@ -576,13 +719,18 @@ fn merge(upper: &Path, lower: &Path) -> Result<(), EnvironmentError> {
         let both_folders = change.is_dir() && there.as_ref().is_some_and(fs::Metadata::is_dir);
         if both_folders && !is_opaque(&from) {
             merge(&from, &to)?;
-            std::os::unix::fs::lchown(&to, Some(change.uid()), Some(change.gid())).map_err(io_error("change", &to))?;
+            std::os::unix::fs::lchown(&to, Some(change.uid()), Some(change.gid()))
+                .map_err(io_error("change", &to))?;
             fs::set_permissions(&to, change.permissions()).map_err(io_error("change", &to))?;
             continue;
         }
         if let Some(there) = there {
-            if there.is_dir() { fs::remove_dir_all(&to) } else { fs::remove_file(&to) }
-                .map_err(io_error("remove", &to))?;
+            if there.is_dir() {
+                fs::remove_dir_all(&to)
+            } else {
+                fs::remove_file(&to)
+            }
+            .map_err(io_error("remove", &to))?;
         }
         if !whiteout {
             fs::rename(&from, &to).map_err(io_error("rename to", &to))?;
@@ -594,8 +742,10 @@ fn merge(upper: &Path, lower: &Path) -> Result<(), EnvironmentError> {
 
 fn is_opaque(dir: &Path) -> bool {
     let mut value = [0_u8; 4];
-    rustix::fs::lgetxattr(dir, "user.overlay.opaque", &mut value[..]).is_ok_and(|size| value[..size] == *b"y")
-        || rustix::fs::lgetxattr(dir, "trusted.overlay.opaque", &mut value[..]).is_ok_and(|size| value[..size] == *b"y")
+    rustix::fs::lgetxattr(dir, "user.overlay.opaque", &mut value[..])
+        .is_ok_and(|size| value[..size] == *b"y")
+        || rustix::fs::lgetxattr(dir, "trusted.overlay.opaque", &mut value[..])
+            .is_ok_and(|size| value[..size] == *b"y")
 }
 
 /// Removes what overlayfs notes in a folder that is new: whiteouts of nothing, and attributes.
@@ -604,11 +754,18 @@ fn strip_marks(path: &Path) -> Result<(), EnvironmentError> {
     if !meta.is_dir() {
         return Ok(());
     }
-    for name in ["user.overlay.opaque", "user.overlay.origin", "user.overlay.impure"] {
+    for name in [
+        "user.overlay.opaque",
+        "user.overlay.origin",
+        "user.overlay.impure",
+    ] {
         // Most folders have none of them.
         let _ = rustix::fs::lremovexattr(path, name);
     }
-    for entry in fs::read_dir(path).map_err(io_error("list", path))?.flatten() {
+    for entry in fs::read_dir(path)
+        .map_err(io_error("list", path))?
+        .flatten()
+    {
         let inner = entry.path();
         let meta = fs::symlink_metadata(&inner).map_err(io_error("read", &inner))?;
         if meta.file_type().is_char_device() && meta.rdev() == 0 {
@@ -622,7 +779,15 @@ fn strip_marks(path: &Path) -> Result<(), EnvironmentError> {
 
 /// Removes what differs between two runs and serves nobody: logs, backups, caches, random state.
 fn clean(fs_dir: &Path) -> Result<(), EnvironmentError> {
-    for folder in ["var/log", "var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "tmp", "var/tmp", "run"] {
+    for folder in [
+        "var/log",
+        "var/cache/apt",
+        "var/cache/ldconfig",
+        "var/lib/apt/lists",
+        "tmp",
+        "var/tmp",
+        "run",
+    ] {
         empty(&fs_dir.join(folder))?;
     }
     for name in [
@@ -657,11 +822,16 @@ fn clean(fs_dir: &Path) -> Result<(), EnvironmentError> {
 
 /// Removes the files below a folder, and keeps its folders, which packages own.
 fn empty(folder: &Path) -> Result<(), EnvironmentError> {
-    let Ok(meta) = fs::symlink_metadata(folder) else { return Ok(()) };
+    let Ok(meta) = fs::symlink_metadata(folder) else {
+        return Ok(());
+    };
     if !meta.is_dir() {
         return Ok(());
     }
-    for entry in fs::read_dir(folder).map_err(io_error("list", folder))?.flatten() {
+    for entry in fs::read_dir(folder)
+        .map_err(io_error("list", folder))?
+        .flatten()
+    {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             empty(&path)?;
@@ -693,7 +863,11 @@ mod tests {
     #[test]
     fn triggers_are_registered_as_dpkg_writes_them() {
         let mut triggers = BTreeMap::new();
-        read_triggers("# x\ninterest-noawait ldconfig\ninterest /usr/share/x\nactivate y\n", "libc-bin", &mut triggers);
+        read_triggers(
+            "# x\ninterest-noawait ldconfig\ninterest /usr/share/x\nactivate y\n",
+            "libc-bin",
+            &mut triggers,
+        );
         assert_eq!(triggers["ldconfig"], ["libc-bin/noawait"]);
         assert_eq!(triggers["File"], ["/usr/share/x libc-bin"]);
         assert_eq!(triggers.len(), 2);
@@ -714,7 +888,14 @@ mod tests {
             return;
         }
         let node = rustix::fs::FileType::CharacterDevice;
-        rustix::fs::mknodat(rustix::fs::CWD, upper.join("gone"), node, rustix::fs::Mode::empty(), 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            upper.join("gone"),
+            node,
+            rustix::fs::Mode::empty(),
+            0,
+        )
+        .unwrap();
         merge(&upper, &lower).unwrap();
         assert_eq!(fs::read_to_string(lower.join("etc/changed")).unwrap(), "2");
         assert!(lower.join("etc/kept").exists() && !lower.join("gone").exists());

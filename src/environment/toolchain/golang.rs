@@ -15,7 +15,10 @@ const LIMIT: u64 = 16 << 20;
 
 /// The Go version, as numbers, of a toolchain module's version: `v0.0.1-go1.24.5.linux-amd64`.
 fn go_version<'a>(module_version: &'a str, platform: &str) -> Option<(Version, &'a str)> {
-    let name = module_version.strip_prefix("v0.0.1-go")?.strip_suffix(platform)?.strip_suffix('.')?;
+    let name = module_version
+        .strip_prefix("v0.0.1-go")?
+        .strip_suffix(platform)?
+        .strip_suffix('.')?;
     let mut numbers = name.split('.').map(str::parse::<u64>);
     let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
     let patch = numbers.next().unwrap_or(Ok(0)).ok()?;
@@ -58,9 +61,17 @@ mod tests {
 
     #[test]
     fn toolchain_versions_become_go_versions() {
-        let read = |text| go_version(text, "linux-amd64").map(|(version, name)| (version.to_string(), name));
-        assert_eq!(read("v0.0.1-go1.24.5.linux-amd64"), Some(("1.24.5".to_owned(), "1.24.5")));
-        assert_eq!(read("v0.0.1-go1.20.linux-amd64"), Some(("1.20.0".to_owned(), "1.20")));
+        let read = |text| {
+            go_version(text, "linux-amd64").map(|(version, name)| (version.to_string(), name))
+        };
+        assert_eq!(
+            read("v0.0.1-go1.24.5.linux-amd64"),
+            Some(("1.24.5".to_owned(), "1.24.5"))
+        );
+        assert_eq!(
+            read("v0.0.1-go1.20.linux-amd64"),
+            Some(("1.20.0".to_owned(), "1.20"))
+        );
         assert_eq!(read("v0.0.1-go1.24rc1.linux-amd64"), None);
         assert_eq!(read("v0.0.1-go1.24.5.darwin-amd64"), None);
     }

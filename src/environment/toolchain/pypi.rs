@@ -37,7 +37,11 @@ struct PageFile {
 }
 
 /// The files of a project that are not yanked and have a SHA-256 hash.
-pub(crate) fn files(project: &str, sources: &Sources, client: &Client) -> Result<Vec<File>, EnvironmentError> {
+pub(crate) fn files(
+    project: &str,
+    sources: &Sources,
+    client: &Client,
+) -> Result<Vec<File>, EnvironmentError> {
     let endpoint = sources.endpoint(Registry::Pypi)?;
     let bytes = client.needed(endpoint, &format!("{project}/"), ACCEPT, LIMIT)?;
     let malformed = |reason: String| EnvironmentError::Malformed {
@@ -58,27 +62,41 @@ pub(crate) fn files(project: &str, sources: &Sources, client: &Client) -> Result
 
 fn from_json(text: &str) -> serde_json::Result<Vec<File>> {
     let page: Page = serde_json::from_str(text)?;
-    let yanked = |value: &serde_json::Value| !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false));
+    let yanked = |value: &serde_json::Value| {
+        !matches!(
+            value,
+            serde_json::Value::Null | serde_json::Value::Bool(false)
+        )
+    };
     Ok(page
         .files
         .into_iter()
         .filter(|file| !yanked(&file.yanked))
         .filter_map(|mut file| {
             let sha256 = file.hashes.remove("sha256")?;
-            Some(File { name: file.filename, url: file.url, sha256 })
+            Some(File {
+                name: file.filename,
+                url: file.url,
+                sha256,
+            })
         })
         .collect())
 }
 
 fn from_html(text: &str) -> Vec<File> {
-    let Ok(anchor) = Regex::new(r##"(?is)<a\s([^>]*?)href="([^"#]*)#sha256=([0-9a-f]{64})"([^>]*)>\s*([^<\s]+)\s*</a>"##)
-    else {
+    let Ok(anchor) = Regex::new(
+        r##"(?is)<a\s([^>]*?)href="([^"#]*)#sha256=([0-9a-f]{64})"([^>]*)>\s*([^<\s]+)\s*</a>"##,
+    ) else {
         return Vec::new();
     };
     anchor
         .captures_iter(text)
         .filter(|found| !found[1].contains("data-yanked") && !found[4].contains("data-yanked"))
-        .map(|found| File { name: found[5].to_owned(), url: found[2].replace("&amp;", "&"), sha256: found[3].to_owned() })
+        .map(|found| File {
+            name: found[5].to_owned(),
+            url: found[2].replace("&amp;", "&"),
+            sha256: found[3].to_owned(),
+        })
         .collect()
 }
 
@@ -87,7 +105,9 @@ fn absolute(page: &str, url: &str) -> String {
     if url.contains("://") {
         return url.to_owned();
     }
-    let host_end = page.find("://").and_then(|at| page[at + 3..].find('/').map(|slash| at + 3 + slash));
+    let host_end = page
+        .find("://")
+        .and_then(|at| page[at + 3..].find('/').map(|slash| at + 3 + slash));
     if let (true, Some(end)) = (url.starts_with('/'), host_end) {
         return format!("{}{url}", &page[..end]);
     }
@@ -104,7 +124,10 @@ fn absolute(page: &str, url: &str) -> String {
 
 /// Version of a wheel of `project` that runs with glibc on this architecture.
 fn wheel_version<'a>(name: &'a str, project: &str, machine: &str) -> Option<&'a str> {
-    let rest = name.strip_suffix(".whl")?.strip_prefix(project)?.strip_prefix('-')?;
+    let rest = name
+        .strip_suffix(".whl")?
+        .strip_prefix(project)?
+        .strip_prefix('-')?;
     let (version, tags) = rest.split_once('-')?;
     let fits = tags.contains("manylinux") && tags.ends_with(machine);
     fits.then_some(version)
@@ -118,7 +141,11 @@ pub(super) fn lock(
     client: &Client,
     architecture: &str,
 ) -> Result<(String, Vec<Artifact>), EnvironmentError> {
-    let machine = if architecture == "arm64" { "aarch64" } else { "x86_64" };
+    let machine = if architecture == "arm64" {
+        "aarch64"
+    } else {
+        "x86_64"
+    };
     let files = files(project, sources, client)?;
     let versions: Vec<(Version, String)> = files
         .iter()
@@ -126,8 +153,10 @@ pub(super) fn lock(
         .filter_map(|text| Some((Version::parse(text).ok()?, text.to_owned())))
         .collect();
     let chosen = highest(project, ranges, &versions)?.to_owned();
-    let mut wheels: Vec<&File> =
-        files.iter().filter(|file| wheel_version(&file.name, project, machine) == Some(&chosen)).collect();
+    let mut wheels: Vec<&File> = files
+        .iter()
+        .filter(|file| wheel_version(&file.name, project, machine) == Some(&chosen))
+        .collect();
     wheels.sort_by_key(|file| &file.name);
     let artifact = wheels.first().map(|file| Artifact {
         registry: "pypi".to_owned(),
@@ -174,9 +203,15 @@ mod tests {
     #[test]
     fn wheels_of_other_machines_and_libcs_are_not_taken() {
         let version = |name| wheel_version(name, "uv", "x86_64");
-        assert_eq!(version("uv-0.13.8-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"), Some("0.13.8"));
+        assert_eq!(
+            version("uv-0.13.8-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"),
+            Some("0.13.8")
+        );
         assert_eq!(version("uv-0.13.8-py3-none-musllinux_1_1_x86_64.whl"), None);
-        assert_eq!(version("uv-0.13.8-py3-none-manylinux_2_17_aarch64.whl"), None);
+        assert_eq!(
+            version("uv-0.13.8-py3-none-manylinux_2_17_aarch64.whl"),
+            None
+        );
         assert_eq!(version("uv-0.13.8.tar.gz"), None);
     }
 }
