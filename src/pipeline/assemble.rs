@@ -19,7 +19,7 @@ use crate::image::{Compression, Healthcheck, ImageSpec, Layer, LayerContent, Lay
 use crate::report::Step;
 
 /// Raised when the bytes of a layer change for the same content.
-const LAYER_FORMAT: &str = "1";
+const LAYER_FORMAT: &str = "2";
 
 /// What phases may leave there belongs to the machine that builds, not to the image.
 const VOLATILE: [&str; 15] = [
@@ -46,7 +46,6 @@ pub struct Layers {
     pub layers: Vec<Layer>,
     /// How many were not in the store.
     pub written: usize,
-    compression: Compression,
 }
 
 /// Writes what the store lacks of the image's layers.
@@ -57,17 +56,19 @@ pub fn layers(
     roots: &Roots,
     results: &Results,
 ) -> Result<Layers, PipelineError> {
-    let mut done = Layers { layers: Vec::new(), written: 0, compression: compression(plan)? };
+    let mut done = Layers { layers: Vec::new(), written: 0 };
+    let chosen = compression(plan)?;
     for tree in &roots.run {
-        run_tree_layer(build, tree, &mut done)?;
+        run_tree_layer(build, tree, chosen.unwrap_or(Compression::THOROUGH), &mut done)?;
     }
+    let compression = chosen.unwrap_or_default();
     let (early, late): (Vec<&StepResult>, Vec<&StepResult>) = results.steps.iter().partition(|step| step.before_source);
     for step in early {
-        step_layer(build, roots, step, plan, &mut done)?;
+        step_layer(build, roots, step, plan, compression, &mut done)?;
     }
-    source_layer(build, plan, source, results, &mut done)?;
+    source_layer(build, plan, source, results, compression, &mut done)?;
     for step in late {
-        step_layer(build, roots, step, plan, &mut done)?;
+        step_layer(build, roots, step, plan, compression, &mut done)?;
     }
     Ok(done)
 }
@@ -136,22 +137,25 @@ fn nanoseconds(key: &'static str, text: Option<String>) -> Result<u64, PipelineE
 }
 
 /// How the plan wants its layers compressed.
-fn compression(plan: &BuildPlan) -> Result<Compression, PipelineError> {
-    let Some(text) = plan.image.as_ref().and_then(|image| image.compression.clone()) else {
-        return Ok(Compression::default());
-    };
+fn compression(plan: &BuildPlan) -> Result<Option<Compression>, PipelineError> {
+    let Some(text) = plan.image.as_ref().and_then(|image| image.compression.clone()) else { return Ok(None) };
     let (kind, level) = text.split_once(':').map_or((text.as_str(), None), |(kind, level)| (kind, Some(level)));
-    match (kind, level.map(str::parse::<u32>)) {
-        ("none", None) => Ok(Compression::None),
-        ("gzip", None) => Ok(Compression::default()),
-        ("gzip", Some(Ok(level @ 1..=9))) => Ok(Compression::Gzip(level)),
-        _ => Err(PipelineError::Setting { key: "compression", value: text, reason: "is not none, gzip or gzip:1 to gzip:9" }),
+    match (kind, level.map(str::parse::<i32>)) {
+        ("none", None) => Ok(Some(Compression::None)),
+        ("gzip", None) => Ok(Some(Compression::default())),
+        ("gzip", Some(Ok(level @ 1..=12))) => Ok(Some(Compression::Gzip(level))),
+        _ => Err(PipelineError::Setting { key: "compression", value: text, reason: "is not none, gzip or gzip:1 to gzip:12" }),
     }
 }
 
-fn run_tree_layer(build: &Build<'_>, tree: &RunTree, done: &mut Layers) -> Result<(), PipelineError> {
+fn run_tree_layer(
+    build: &Build<'_>,
+    tree: &RunTree,
+    compression: Compression,
+    done: &mut Layers,
+) -> Result<(), PipelineError> {
     let key = Key::build("layer").field("format", LAYER_FORMAT).field("tree", tree.key.as_str()).finish();
-    layer(build, &key, &tree.title, done, || {
+    layer(build, &key, &tree.title, compression, done, || {
         let excluded = globs(&tree.excluded)?;
         let keep = |path: &Path| !excluded.is_match(path);
         Ok(LayerContent::from_tree(&tree.dir, &keep, tree.overlay)?)
@@ -164,6 +168,7 @@ fn step_layer(
     roots: &Roots,
     step: &StepResult,
     plan: &BuildPlan,
+    compression: Compression,
     done: &mut Layers,
 ) -> Result<(), PipelineError> {
     let only = only_files(plan);
@@ -174,7 +179,7 @@ fn step_layer(
         .list("run", roots.run.iter().map(|tree| tree.key.as_str()))
         .finish();
     let selection = super::source::Selection::new(only.unwrap_or_default())?;
-    layer(build, &key, &step.phase, done, || {
+    layer(build, &key, &step.phase, compression, done, || {
         let keep = |path: &Path| {
             let absolute = Path::new("/").join(path);
             let volatile = VOLATILE.iter().any(|prefix| path.starts_with(prefix));
@@ -204,6 +209,7 @@ fn source_layer(
     plan: &BuildPlan,
     source: &SourceTree,
     results: &Results,
+    compression: Compression,
     done: &mut Layers,
 ) -> Result<(), PipelineError> {
     let early: Vec<&StepResult> = results.steps.iter().filter(|step| step.before_source).collect();
@@ -220,7 +226,7 @@ fn source_layer(
         .field("source", super::source::key(&files).as_str())
         .map("assets", assets)
         .finish();
-    layer(build, &key, "app", done, || {
+    layer(build, &key, "app", compression, done, || {
         let mut content = LayerContent::new();
         content.add_directory(Path::new(APP), 0o755)?;
         for file in &files {
@@ -245,10 +251,11 @@ fn layer(
     build: &Build<'_>,
     key: &Key,
     title: &str,
+    compression: Compression,
     done: &mut Layers,
     content: impl FnOnce() -> Result<LayerContent, PipelineError>,
 ) -> Result<(), PipelineError> {
-    let key = &Key::build("layer").field("content", key.as_str()).field("compression", format!("{:?}", done.compression)).finish();
+    let key = &Key::build("layer").field("content", key.as_str()).field("compression", format!("{compression:?}")).finish();
     if let Some(descriptor) = known(build, key) {
         done.layers.push(Layer { descriptor, comment: title.to_owned() });
         return Ok(());
@@ -258,7 +265,7 @@ fn layer(
         return Ok(());
     }
     let step = Step::start(build.report, format!("layer:{title}"), format!("layer {title}"));
-    let descriptor = write_layer(&content, build.store, done.compression)?;
+    let descriptor = write_layer(&content, build.store, compression)?;
     build.cache.write(Kind::Layer, key, &serde_json::to_vec(&descriptor).map_err(PipelineError::json)?)?;
     let note = format!("{} unpacked, {} compressed", super::size(descriptor.unpacked_size), super::size(descriptor.size));
     step.finish(false, note);
