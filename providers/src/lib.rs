@@ -1,1 +1,121 @@
-//! stub
+//! Reads a repository and decides how it is built. Runs nothing, asks no network, knows no clock.
+//!
+//! The tour: [`Repo`] is the only way to the files. [`detect`] asks every language of `languages.rs` for a claim and picks
+//! one; the language reads its facts once and proposes a [`BuildPlan`]; [`Overrides`] put the user's file, variables and
+//! flags over it. [`plan`] does all of that and returns the plan with the decisions behind it. Same files and same
+//! overrides give the same bytes.
+
+mod detect;
+pub mod languages;
+mod overrides;
+mod plan;
+mod procfile;
+mod provider;
+mod read;
+mod repo;
+mod version;
+
+use std::collections::BTreeMap;
+
+pub use detect::Detected;
+pub use overrides::Overrides;
+pub use plan::{BuildPlan, Healthcheck, Hooks, ImageSettings, List, Phase, PlanError, Start};
+pub use provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
+pub use repo::{DirEntry, Entry, EntryKind, FileKind, MANIFEST_LIMIT, Repo, RepoError};
+
+use overrides::Layers;
+
+/// A finished plan, and how it came about.
+#[derive(Debug, Clone, Default)]
+pub struct Planned {
+    /// The plan; its `providers` is empty so that it can be fed back.
+    pub plan: BuildPlan,
+    /// The providers that made it, the first one first. Empty when nothing was found.
+    pub providers: Vec<String>,
+    /// Every choice with its reason.
+    pub decisions: Vec<Decision>,
+    /// What the user should know, each a line.
+    pub warnings: Vec<String>,
+    /// When nothing was found: what was looked for, and files that are nearly it.
+    pub advice: Vec<String>,
+}
+
+/// Decides how a repository is built. A repository that nothing claims gives an empty plan with advice.
+pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
+    let layers = Layers::read(repo, overrides)?;
+    let selection = detect::select(repo, layers.providers())?;
+    let request = Request { repo, variables: &layers.variables, test: overrides.test };
+    let mut planned = Planned { decisions: selection.decisions, warnings: layers.warnings.clone(), ..Planned::default() };
+    let mut base = BuildPlan::default();
+    let mut metadata = Vec::new();
+    for (index, (provider, _)) in selection.chosen.iter().enumerate() {
+        let proposal = provider.propose(&request)?;
+        planned.providers.push(provider.name().to_owned());
+        planned.decisions.extend(proposal.decisions);
+        planned.warnings.extend(proposal.warnings);
+        metadata.extend(proposal.metadata);
+        base = if index == 0 { proposal.plan } else { beside(base, proposal.plan, provider.name()) };
+    }
+    if !metadata.is_empty() {
+        base.variables.insert("NIXPACKS_METADATA".to_owned(), metadata.join(","));
+    }
+    let procfile = procfile::layer(repo)?;
+    let procfile = procfile.map(|(plan, decisions, warnings)| {
+        planned.decisions.extend(decisions);
+        planned.warnings.extend(warnings);
+        plan
+    });
+    let (plan, decisions) = overrides::apply(base, procfile, layers);
+    plan.phases_in_order()?;
+    planned.plan = plan;
+    planned.decisions.extend(decisions);
+    planned.warnings.extend(repo.warnings());
+    planned.warnings.extend(submodules(repo)?);
+    if planned.providers.is_empty() && planned.plan.phases.is_empty() && planned.plan.start.is_none() {
+        planned.advice = detect::advice(repo)?;
+    }
+    Ok(planned)
+}
+
+/// The providers that [`plan`] would use, with the evidence.
+pub fn detect(repo: &Repo, overrides: &Overrides) -> Result<Vec<Detected>, PlanError> {
+    let layers = Layers::read(repo, overrides)?;
+    let selection = detect::select(repo, layers.providers())?;
+    let chosen = selection.chosen.into_iter();
+    Ok(chosen.map(|(provider, evidence)| Detected { name: provider.name().to_owned(), evidence }).collect())
+}
+
+/// A further provider's plan beside the first's: its phases get a prefix, and what is there already wins.
+fn beside(first: BuildPlan, mut other: BuildPlan, name: &str) -> BuildPlan {
+    let prefixed = |phase: String| format!("{name}:{phase}");
+    let own: BTreeMap<String, Phase> = std::mem::take(&mut other.phases);
+    for (phase, mut content) in own {
+        content.depends_on = content.depends_on.map(|names| names.into_iter().map(prefixed).collect());
+        other.phases.insert(prefixed(phase), content);
+    }
+    let mut tools = first.start.as_ref().and_then(|start| start.nix_pkgs.clone());
+    if let (Some(tools), Some(more)) = (&mut tools, other.start.as_ref().and_then(|start| start.nix_pkgs.clone())) {
+        tools.extend(more);
+    }
+    let mut plan = overrides::merge(other, first);
+    if let Some(start) = &mut plan.start {
+        start.nix_pkgs = tools.or(start.nix_pkgs.take());
+    }
+    plan
+}
+
+/// Submodules that were not fetched: their folders are empty.
+fn submodules(repo: &Repo) -> Result<Vec<String>, PlanError> {
+    let Some(text) = repo.text(".gitmodules")? else { return Ok(Vec::new()) };
+    let mut missing = Vec::new();
+    for line in text.lines().take(10_000) {
+        let Some((key, path)) = line.split_once('=') else { continue };
+        if key.trim() == "path" && repo.list(path.trim()).is_ok_and(|entries| entries.is_empty()) {
+            missing.push(format!("the submodule {} is empty; fetch it with `git submodule update --init`", path.trim()));
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(test)]
+mod tests;
