@@ -179,13 +179,27 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
 }
 
-/// Every key of the schema, for "did you mean" (a test keeps it complete).
-pub(crate) const KEYS: &[&str] = &[
-    "aptPackages", "aptPkgs", "buildImage", "cacheDirectories", "cmd", "cmds", "commands", "compression", "dependsOn", "entrypoint",
-    "envPaths", "exposedPorts", "healthcheck", "hooks", "image", "interval", "labels", "layerBudget", "network", "nixLibraries",
-    "nixLibs", "nixOverlays", "nixPackages", "nixPkgs", "nixpkgsArchive", "onlyIncludeFiles", "paths", "phases", "postBuild",
-    "postInstall", "postPackage", "postTest", "preBuild", "preInstall", "prePackage", "preTest", "providers", "retries", "runImage",
-    "secrets", "start", "startPeriod", "staticAssets", "stopSignal", "timeout", "user", "variables",
+/// The keys that a table of the schema has, for "did you mean" (a test keeps phases complete).
+pub(crate) fn keys_beside(path: &str) -> &'static [&'static str] {
+    let parts: Vec<&str> = path.split('.').collect();
+    match parts[..] {
+        [_] => &["providers", "buildImage", "variables", "staticAssets", "phases", "start", "hooks", "image"],
+        ["phases", _, _] => PHASE_KEYS,
+        ["start", _] => &["cmd", "runImage", "onlyIncludeFiles", "user", "nixPkgs", "nixPackages", "aptPkgs", "aptPackages"],
+        ["hooks", _] => {
+            &["preInstall", "postInstall", "preBuild", "postBuild", "preTest", "postTest", "prePackage", "postPackage"]
+        }
+        ["image", _] => {
+            &["user", "exposedPorts", "stopSignal", "entrypoint", "layerBudget", "compression", "labels", "healthcheck"]
+        }
+        ["image", "healthcheck", _] => &["cmd", "interval", "timeout", "startPeriod", "retries"],
+        _ => &[],
+    }
+}
+
+const PHASE_KEYS: &[&str] = &[
+    "dependsOn", "nixPkgs", "nixPackages", "nixLibs", "nixLibraries", "nixOverlays", "nixpkgsArchive", "aptPkgs", "aptPackages", "cmds",
+    "commands", "onlyIncludeFiles", "cacheDirectories", "paths", "envPaths", "network", "secrets",
 ];
 
 /// Why there is no plan.
@@ -420,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_can_be_written_is_known() {
+    fn every_key_of_a_phase_that_can_be_written_is_known() {
         let list = Some(vec!["x".to_owned()]);
         let phase = Phase {
             depends_on: list.clone(), nix_pkgs: list.clone(), nix_libs: list.clone(), nix_overlays: list.clone(),
@@ -429,9 +443,8 @@ mod tests {
         };
         let value = serde_json::to_value(phase).unwrap();
         for key in value.as_object().unwrap().keys() {
-            assert!(KEYS.contains(&key.as_str()), "{key}");
+            assert!(keys_beside("phases.x.y").contains(&key.as_str()), "{key}");
         }
-        assert!(KEYS.is_sorted());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::plan::{KEYS, PlanError};
+use crate::plan::{PlanError, keys_beside};
 
 /// Lenient JSON: unknown keys are the ecosystem's business.
 pub(crate) fn json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
@@ -85,7 +85,7 @@ fn toml_error(file: &str, text: &str, key: String, error: &toml::de::Error) -> P
 fn warnings(file: &str, unknown: Vec<String>) -> Vec<String> {
     let sentence = |path: String| {
         let last = path.rsplit('.').next().unwrap_or_default();
-        let advice = nearest(last, KEYS.iter().copied()).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        let advice = nearest(last, keys_beside(&path).iter().copied()).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
         format!("{file}: unknown key {path} is ignored{advice}")
     };
     let mut warnings: Vec<String> = unknown.into_iter().map(sentence).collect();

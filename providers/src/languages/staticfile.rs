@@ -172,7 +172,7 @@ fn render(facts: &Facts, root: &str) -> Result<String, PlanError> {
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build().map_err(failed)?;
     let mut environment = minijinja::Environment::new();
     environment.set_syntax(syntax);
-    let pages: Vec<(u16, &String)> = facts.error_pages.iter().map(|(code, page)| (*code, page)).collect();
+    let pages: Vec<(u16, String)> = facts.error_pages.clone().into_iter().collect();
     let context = minijinja::context! { root => root, listing => facts.listing, gzip => facts.gzip, error_pages => pages };
     environment.render_str(TEMPLATE, context).map_err(failed)
 }
