@@ -1,0 +1,55 @@
+//! The languages, in nixpacks' order. One line a language.
+
+pub mod go;
+pub mod node;
+pub mod python;
+pub mod shell;
+pub mod staticfile;
+
+use crate::provider::Provider;
+
+/// Every provider.
+pub const ALL: &[&dyn Provider] = &[&go::Go, &node::Node, &python::Python, &staticfile::Staticfile, &shell::Shell];
+
+/// The provider of a name.
+pub fn find(name: &str) -> Option<&'static dyn Provider> {
+    ALL.iter().find(|provider| provider.name() == name).copied()
+}
+
+/// A word that the shell takes as one word.
+pub(crate) fn quote(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-/+=:@%,".contains(letter);
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let inner = word.replace('\'', "'\\''");
+    if word.starts_with('-') { format!("'./{inner}'") } else { format!("'{inner}'") }
+}
+
+pub(crate) fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_language_documents_its_five_points() {
+        let sources = [include_str!("languages/go.rs"), include_str!("languages/node.rs"), include_str!("languages/python.rs"),
+            include_str!("languages/staticfile.rs"), include_str!("languages/shell.rs")];
+        assert_eq!(sources.len(), ALL.len());
+        for source in sources {
+            for point in ["Claims:", "Version from:", "Installs with:", "Builds with:", "Starts with:"] {
+                assert!(source.lines().any(|line| line.starts_with(&format!("//! - {point}"))), "{point} in {}", source.lines().next().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn words_with_anything_special_are_quoted() {
+        assert_eq!(quote("cmd/web"), "cmd/web");
+        assert_eq!(quote("it's $HOME"), "'it'\\''s $HOME'");
+        assert_eq!(quote("-rf"), "'./-rf'");
+    }
+}
