@@ -22,16 +22,36 @@ pub struct Detected {
 
 /// Winner, loser, and why, for claims that are equally strong.
 const BEATS: &[(&str, &str, &str)] = &[
-    ("go", "node", "a Go server often keeps a package.json for its assets, hardly the other way round"),
+    (
+        "go",
+        "node",
+        "a Go server often keeps a package.json for its assets, hardly the other way round",
+    ),
     ("go", "python", "Python beside a Go module is tooling"),
     ("go", "staticfile", "the pages are what the program serves"),
     ("go", "shell", "the script starts or builds the program"),
-    ("node", "python", "Python beside a package.json is mostly tooling, or a native module's"),
-    ("node", "staticfile", "index.html is the page that the package builds or serves"),
+    (
+        "node",
+        "python",
+        "Python beside a package.json is mostly tooling, or a native module's",
+    ),
+    (
+        "node",
+        "staticfile",
+        "index.html is the page that the package builds or serves",
+    ),
     ("node", "shell", "the script starts or builds the package"),
-    ("python", "staticfile", "the pages are what the program serves"),
+    (
+        "python",
+        "staticfile",
+        "the pages are what the program serves",
+    ),
     ("python", "shell", "the script starts or builds the program"),
-    ("staticfile", "shell", "nixpacks serves such a repository, and would not run the script"),
+    (
+        "staticfile",
+        "shell",
+        "nixpacks serves such a repository, and would not run the script",
+    ),
 ];
 
 /// What was chosen.
@@ -41,9 +61,14 @@ pub(crate) struct Selection {
 }
 
 /// The providers to use: those that are named, where `"..."` stands for the detected one.
-pub(crate) fn select(repo: &Repo, named: Option<(&str, &[String])>) -> Result<Selection, PlanError> {
-    let Some((place, names)) = named else { return detected(repo) };
-    let mut selection = Selection { chosen: Vec::new(), decisions: Vec::new() };
+pub(crate) fn select(repo: &Repo, wish: Option<(&str, &[String])>) -> Result<Selection, PlanError> {
+    let Some((place, names)) = wish else {
+        return detected(repo);
+    };
+    let mut selection = Selection {
+        chosen: Vec::new(),
+        decisions: Vec::new(),
+    };
     for name in names {
         if matches!(name.as_str(), "..." | "@auto") {
             let found = detected(repo)?;
@@ -53,22 +78,32 @@ pub(crate) fn select(repo: &Repo, named: Option<(&str, &[String])>) -> Result<Se
         }
         let provider = languages::find(name).ok_or_else(|| unknown(place, name))?;
         let evidence = Evidence::key(place, "providers", None, &format!("{name} is named"));
-        let decision = Decision::new("provider", provider.name(), "named by the user").from(evidence.clone());
+        let decision =
+            Decision::new("provider", provider.name(), "named by the user").from(evidence.clone());
         selection.decisions.push(decision);
         selection.chosen.push((provider, evidence));
     }
     let mut seen = std::collections::BTreeSet::new();
-    selection.chosen.retain(|(provider, _)| seen.insert(provider.name()));
+    selection
+        .chosen
+        .retain(|(provider, _)| seen.insert(provider.name()));
     Ok(selection)
 }
 
 fn unknown(place: &str, name: &str) -> PlanError {
-    let mut known: Vec<String> = languages::ALL.iter().map(|provider| provider.name().to_owned()).collect();
+    let mut known: Vec<String> = languages::ALL
+        .iter()
+        .map(|provider| provider.name().to_owned())
+        .collect();
     if let Some(near) = read::nearest(name, languages::ALL.iter().map(|provider| provider.name())) {
         known.retain(|name| *name != near);
         known.insert(0, near);
     }
-    PlanError::UnknownProvider { place: place.to_owned(), name: name.to_owned(), known }
+    PlanError::UnknownProvider {
+        place: place.to_owned(),
+        name: name.to_owned(),
+        known,
+    }
 }
 
 fn detected(repo: &Repo) -> Result<Selection, PlanError> {
@@ -79,49 +114,102 @@ fn detected(repo: &Repo) -> Result<Selection, PlanError> {
         }
     }
     let Some(strongest) = claims.iter().map(|(_, claim)| claim.strength).max() else {
-        return Ok(Selection { chosen: Vec::new(), decisions: Vec::new() });
+        return Ok(Selection {
+            chosen: Vec::new(),
+            decisions: Vec::new(),
+        });
     };
-    let (first, others): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, claim)| claim.strength == strongest);
-    let winner = first.iter().find(|(one, _)| first.iter().all(|(two, _)| one.name() == two.name() || beats(one.name(), two.name()).is_some()));
+    let (first, others): (Vec<_>, Vec<_>) = claims
+        .into_iter()
+        .partition(|(_, claim)| claim.strength == strongest);
+    let winner = first.iter().find(|(one, _)| {
+        first
+            .iter()
+            .all(|(two, _)| one.name() == two.name() || beats(one.name(), two.name()).is_some())
+    });
     let Some((winner, claim)) = winner.or(first.first()).cloned() else {
-        return Ok(Selection { chosen: Vec::new(), decisions: Vec::new() });
+        return Ok(Selection {
+            chosen: Vec::new(),
+            decisions: Vec::new(),
+        });
     };
     let mut reason = claim.evidence.note.clone();
     let mut rejected = Vec::new();
-    for (loser, other) in first.iter().filter(|(other, _)| other.name() != winner.name()) {
+    for (loser, other) in first
+        .iter()
+        .filter(|(other, _)| other.name() != winner.name())
+    {
         let why = beats(winner.name(), loser.name()).unwrap_or_default();
         rejected.push(format!("{} ({}): {why}", loser.name(), other.evidence));
     }
-    rejected.extend(others.iter().map(|(loser, other)| format!("{} ({}): a weaker sign", loser.name(), other.evidence)));
+    rejected.extend(
+        others
+            .iter()
+            .map(|(loser, other)| format!("{} ({}): a weaker sign", loser.name(), other.evidence)),
+    );
     if !rejected.is_empty() {
         reason += "; name others with providers = [\"...\", \"NAME\"]";
     }
-    let decision = Decision::new("provider", winner.name(), reason).from(claim.evidence.clone()).over(rejected);
-    Ok(Selection { chosen: vec![(winner, claim.evidence)], decisions: vec![decision] })
+    let decision = Decision::new("provider", winner.name(), reason)
+        .from(claim.evidence.clone())
+        .over(rejected);
+    Ok(Selection {
+        chosen: vec![(winner, claim.evidence)],
+        decisions: vec![decision],
+    })
 }
 
 fn beats(winner: &str, loser: &str) -> Option<&'static str> {
-    BEATS.iter().find(|(one, two, _)| *one == winner && *two == loser).map(|(_, _, reason)| *reason)
+    BEATS
+        .iter()
+        .find(|(one, two, _)| *one == winner && *two == loser)
+        .map(|(_, _, reason)| *reason)
 }
 
 /// What to tell somebody whose repository no provider claims.
 pub(crate) fn advice(repo: &Repo) -> Result<Vec<String>, PlanError> {
     let entries = repo.list("")?;
     if entries.is_empty() {
-        return Ok(vec!["the folder is empty, or everything in it is ignored".to_owned()]);
+        return Ok(vec![
+            "the folder is empty, or everything in it is ignored".to_owned(),
+        ]);
     }
-    let looked: Vec<String> = languages::ALL.iter().map(|one| format!("{} ({})", one.name(), one.markers().join(", "))).collect();
+    let looked: Vec<String> = languages::ALL
+        .iter()
+        .map(|one| format!("{} ({})", one.name(), one.markers().join(", ")))
+        .collect();
     let mut advice = vec![format!("looked for {}", looked.join("; "))];
-    let markers: Vec<&str> = languages::ALL.iter().flat_map(|one| one.markers().iter().copied()).collect();
-    let names: Vec<String> = entries.iter().filter(|entry| entry.kind == FileKind::File).map(|entry| entry.name.clone()).collect();
+    let markers: Vec<&str> = languages::ALL
+        .iter()
+        .flat_map(|one| one.markers().iter().copied())
+        .collect();
+    let names: Vec<String> = entries
+        .iter()
+        .filter(|entry| entry.kind == FileKind::File)
+        .map(|entry| entry.name.clone())
+        .collect();
     advice.extend(near_markers(&names, &markers));
-    for marker in markers.iter().filter(|marker| repo.is_file(marker) && !repo.in_image(marker)) {
-        advice.push(format!("{marker} is there, but .gitignore or .dockerignore leaves it out"));
+    for marker in markers
+        .iter()
+        .filter(|marker| repo.is_file(marker) && !repo.in_image(marker))
+    {
+        advice.push(format!(
+            "{marker} is there, but .gitignore or .dockerignore leaves it out"
+        ));
     }
-    let folders: Vec<_> = entries.iter().filter(|entry| entry.kind == FileKind::Directory && !entry.name.starts_with('.')).collect();
+    let folders: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.kind == FileKind::Directory && !entry.name.starts_with('.'))
+        .collect();
     for folder in folders.iter().take(50) {
-        if let Some(marker) = markers.iter().find(|marker| repo.is_file(&format!("{}/{marker}", folder.path))) {
-            advice.push(format!("{}/{marker} is there; build that folder", folder.path));
+        if let Some(marker) = markers
+            .iter()
+            .find(|marker| repo.is_file(&format!("{}/{marker}", folder.path)))
+        {
+            advice.push(format!(
+                "{}/{marker} is there; build that folder",
+                folder.path
+            ));
         }
     }
     Ok(advice)
@@ -133,7 +221,11 @@ mod tests {
     use crate::provider::Strength;
 
     fn name(files: &[(&str, &str)]) -> Option<&'static str> {
-        select(&Repo::in_memory(files), None).unwrap().chosen.first().map(|(provider, _)| provider.name())
+        select(&Repo::in_memory(files), None)
+            .unwrap()
+            .chosen
+            .first()
+            .map(|(provider, _)| provider.name())
     }
 
     #[test]
@@ -149,15 +241,29 @@ mod tests {
 
     #[test]
     fn every_language_is_found_by_one_file_alone() {
-        for (file, expected) in [("package.json", "node"), ("requirements.txt", "python"), ("go.mod", "go"), ("index.html", "staticfile"), ("start.sh", "shell")] {
-            let text = match file { "package.json" => "{}", "go.mod" => "module a\n", _ => "" };
+        for (file, expected) in [
+            ("package.json", "node"),
+            ("requirements.txt", "python"),
+            ("go.mod", "go"),
+            ("index.html", "staticfile"),
+            ("start.sh", "shell"),
+        ] {
+            let text = match file {
+                "package.json" => "{}",
+                "go.mod" => "module a\n",
+                _ => "",
+            };
             assert_eq!(name(&[(file, text)]), Some(expected));
         }
     }
 
     #[test]
     fn a_package_beats_its_page_and_says_what_it_rejected() {
-        let repo = Repo::in_memory(&[("package.json", "{\"scripts\":{\"start\":\"x\"}}"), ("index.html", ""), ("start.sh", "")]);
+        let repo = Repo::in_memory(&[
+            ("package.json", "{\"scripts\":{\"start\":\"x\"}}"),
+            ("index.html", ""),
+            ("start.sh", ""),
+        ]);
         let decisions = select(&repo, None).unwrap().decisions;
         assert_eq!(decisions[0].choice, "node");
         assert_eq!(decisions[0].rejected.len(), 2);
@@ -165,30 +271,67 @@ mod tests {
 
     #[test]
     fn a_package_that_cannot_start_gives_way_to_a_python_manifest() {
-        assert_eq!(name(&[("package.json", "{\"devDependencies\":{\"prettier\":\"3\"}}"), ("requirements.txt", "flask")]), Some("python"));
-        assert_eq!(name(&[("package.json", "{\"scripts\":{\"start\":\"x\"}}"), ("requirements.txt", "flask")]), Some("node"));
+        assert_eq!(
+            name(&[
+                ("package.json", "{\"devDependencies\":{\"prettier\":\"3\"}}"),
+                ("requirements.txt", "flask")
+            ]),
+            Some("python")
+        );
+        assert_eq!(
+            name(&[
+                ("package.json", "{\"scripts\":{\"start\":\"x\"}}"),
+                ("requirements.txt", "flask")
+            ]),
+            Some("node")
+        );
     }
 
     #[test]
     fn an_ignored_marker_does_not_count_and_is_told() {
         let repo = Repo::in_memory(&[("index.html", ""), (".gitignore", "*.html")]);
         assert!(select(&repo, None).unwrap().chosen.is_empty());
-        assert!(advice(&repo).unwrap().iter().any(|line| line.contains("index.html is there, but")));
+        assert!(
+            advice(&repo)
+                .unwrap()
+                .iter()
+                .any(|line| line.contains("index.html is there, but"))
+        );
     }
 
     #[test]
     fn misspelt_markers_and_subfolders_are_advice() {
-        let repo = Repo::in_memory(&[("requirments.txt", ""), ("Package.json", "{}"), ("web/package.json", "{}"), ("go.mod.txt", "")]);
+        let repo = Repo::in_memory(&[
+            ("requirments.txt", ""),
+            ("Package.json", "{}"),
+            ("web/package.json", "{}"),
+            ("go.mod.txt", ""),
+        ]);
         let advice = advice(&repo).unwrap().join("\n");
-        assert!(advice.contains("requirments.txt looks like requirements.txt"), "{advice}");
-        assert!(advice.contains("Package.json looks like package.json"), "{advice}");
+        assert!(
+            advice.contains("requirments.txt looks like requirements.txt"),
+            "{advice}"
+        );
+        assert!(
+            advice.contains("Package.json looks like package.json"),
+            "{advice}"
+        );
         assert!(advice.contains("web/package.json is there"), "{advice}");
     }
 
     #[test]
     fn an_unknown_provider_names_the_nearest() {
-        let error = select(&Repo::in_memory(&[]), Some(("nixpacks.toml", &["pyton".to_owned()]))).err().unwrap();
-        assert!(error.hint().unwrap().starts_with("providers are python"), "{:?}", error.hint());
+        let error = select(
+            &Repo::in_memory(&[]),
+            Some(("nixpacks.toml", &["pyton".to_owned()])),
+        )
+        .err()
+        .unwrap();
+        assert!(
+            error.hint().unwrap().starts_with("providers are python"),
+            "{:?}",
+            error.hint()
+        );
     }
 
     #[test]

@@ -9,7 +9,13 @@ pub mod staticfile;
 use crate::provider::Provider;
 
 /// Every provider.
-pub const ALL: &[&dyn Provider] = &[&go::Go, &node::Node, &python::Python, &staticfile::Staticfile, &shell::Shell];
+pub const ALL: &[&dyn Provider] = &[
+    &go::Go,
+    &node::Node,
+    &python::Python,
+    &staticfile::Staticfile,
+    &shell::Shell,
+];
 
 /// The provider of a name.
 pub fn find(name: &str) -> Option<&'static dyn Provider> {
@@ -23,7 +29,11 @@ pub(crate) fn quote(word: &str) -> String {
         return word.to_owned();
     }
     let inner = word.replace('\'', "'\\''");
-    if word.starts_with('-') { format!("'./{inner}'") } else { format!("'{inner}'") }
+    if word.starts_with('-') {
+        format!("'./{inner}'")
+    } else {
+        format!("'{inner}'")
+    }
 }
 
 pub(crate) fn strings(words: &[&str]) -> Vec<String> {
@@ -36,12 +46,29 @@ mod tests {
 
     #[test]
     fn every_language_documents_its_five_points() {
-        let sources = [include_str!("languages/go.rs"), include_str!("languages/node.rs"), include_str!("languages/python.rs"),
-            include_str!("languages/staticfile.rs"), include_str!("languages/shell.rs")];
+        let sources = [
+            include_str!("languages/go.rs"),
+            include_str!("languages/node.rs"),
+            include_str!("languages/python.rs"),
+            include_str!("languages/staticfile.rs"),
+            include_str!("languages/shell.rs"),
+        ];
         assert_eq!(sources.len(), ALL.len());
         for source in sources {
-            for point in ["Claims:", "Version from:", "Installs with:", "Builds with:", "Starts with:"] {
-                assert!(source.lines().any(|line| line.starts_with(&format!("//! - {point}"))), "{point} in {}", source.lines().next().unwrap());
+            for point in [
+                "Claims:",
+                "Version from:",
+                "Installs with:",
+                "Builds with:",
+                "Starts with:",
+            ] {
+                assert!(
+                    source
+                        .lines()
+                        .any(|line| line.starts_with(&format!("//! - {point}"))),
+                    "{point} in {}",
+                    source.lines().next().unwrap()
+                );
             }
         }
     }

@@ -44,20 +44,41 @@ pub struct Planned {
 pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
     let layers = Layers::read(repo, overrides)?;
     let selection = detect::select(repo, layers.providers())?;
-    let request = Request { repo, variables: &layers.variables, test: overrides.test };
-    let mut planned = Planned { decisions: selection.decisions, warnings: layers.warnings.clone(), ..Planned::default() };
+    let request = Request {
+        repo,
+        variables: &layers.variables,
+        test: overrides.test,
+    };
+    let mut planned = Planned {
+        decisions: selection.decisions,
+        warnings: layers.warnings.clone(),
+        ..Planned::default()
+    };
     let mut base = BuildPlan::default();
     let mut metadata = Vec::new();
+    let mut without_start = None;
     for (index, (provider, _)) in selection.chosen.iter().enumerate() {
-        let proposal = provider.propose(&request)?;
+        let mut proposal = provider.propose(&request)?;
+        if index == 0 {
+            without_start = proposal.without_start;
+        } else if base.start.as_ref().is_some_and(|start| start.cmd.is_some()) {
+            proposal
+                .decisions
+                .retain(|decision| decision.subject != "start");
+        }
         planned.providers.push(provider.name().to_owned());
         planned.decisions.extend(proposal.decisions);
         planned.warnings.extend(proposal.warnings);
         metadata.extend(proposal.metadata);
-        base = if index == 0 { proposal.plan } else { beside(base, proposal.plan, provider.name()) };
+        base = if index == 0 {
+            proposal.plan
+        } else {
+            beside(base, proposal.plan, provider.name())
+        };
     }
     if !metadata.is_empty() {
-        base.variables.insert("NIXPACKS_METADATA".to_owned(), metadata.join(","));
+        base.variables
+            .insert("NIXPACKS_METADATA".to_owned(), metadata.join(","));
     }
     let procfile = procfile::layer(repo)?;
     let procfile = procfile.map(|(plan, decisions, warnings)| {
@@ -65,13 +86,26 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         planned.warnings.extend(warnings);
         plan
     });
-    let (plan, decisions) = overrides::apply(base, procfile, layers);
+    let (plan, decisions) = overrides::apply(&base, procfile, layers);
     plan.phases_in_order()?;
     planned.plan = plan;
     planned.decisions.extend(decisions);
+    if planned
+        .plan
+        .start
+        .as_ref()
+        .is_none_or(|start| start.cmd.is_none())
+    {
+        planned
+            .warnings
+            .extend(without_start.map(|advice| format!("nothing says how to start: {advice}")));
+    }
     planned.warnings.extend(repo.warnings());
     planned.warnings.extend(submodules(repo)?);
-    if planned.providers.is_empty() && planned.plan.phases.is_empty() && planned.plan.start.is_none() {
+    if planned.providers.is_empty()
+        && planned.plan.phases.is_empty()
+        && planned.plan.start.is_none()
+    {
         planned.advice = detect::advice(repo)?;
     }
     Ok(planned)
@@ -82,7 +116,12 @@ pub fn detect(repo: &Repo, overrides: &Overrides) -> Result<Vec<Detected>, PlanE
     let layers = Layers::read(repo, overrides)?;
     let selection = detect::select(repo, layers.providers())?;
     let chosen = selection.chosen.into_iter();
-    Ok(chosen.map(|(provider, evidence)| Detected { name: provider.name().to_owned(), evidence }).collect())
+    Ok(chosen
+        .map(|(provider, evidence)| Detected {
+            name: provider.name().to_owned(),
+            evidence,
+        })
+        .collect())
 }
 
 /// A further provider's plan beside the first's: its phases get a prefix, and what is there already wins.
@@ -90,11 +129,22 @@ fn beside(first: BuildPlan, mut other: BuildPlan, name: &str) -> BuildPlan {
     let prefixed = |phase: String| format!("{name}:{phase}");
     let own: BTreeMap<String, Phase> = std::mem::take(&mut other.phases);
     for (phase, mut content) in own {
-        content.depends_on = content.depends_on.map(|names| names.into_iter().map(prefixed).collect());
+        content.depends_on = content
+            .depends_on
+            .map(|names| names.into_iter().map(prefixed).collect());
         other.phases.insert(prefixed(phase), content);
     }
-    let mut tools = first.start.as_ref().and_then(|start| start.nix_pkgs.clone());
-    if let (Some(tools), Some(more)) = (&mut tools, other.start.as_ref().and_then(|start| start.nix_pkgs.clone())) {
+    let mut tools = first
+        .start
+        .as_ref()
+        .and_then(|start| start.nix_pkgs.clone());
+    if let (Some(tools), Some(more)) = (
+        &mut tools,
+        other
+            .start
+            .as_ref()
+            .and_then(|start| start.nix_pkgs.clone()),
+    ) {
         tools.extend(more);
     }
     let mut plan = overrides::merge(other, first);
@@ -106,12 +156,23 @@ fn beside(first: BuildPlan, mut other: BuildPlan, name: &str) -> BuildPlan {
 
 /// Submodules that were not fetched: their folders are empty.
 fn submodules(repo: &Repo) -> Result<Vec<String>, PlanError> {
-    let Some(text) = repo.text(".gitmodules")? else { return Ok(Vec::new()) };
+    let Some(text) = repo.text(".gitmodules")? else {
+        return Ok(Vec::new());
+    };
     let mut missing = Vec::new();
     for line in text.lines().take(10_000) {
-        let Some((key, path)) = line.split_once('=') else { continue };
-        if key.trim() == "path" && repo.list(path.trim()).is_ok_and(|entries| entries.is_empty()) {
-            missing.push(format!("the submodule {} is empty; fetch it with `git submodule update --init`", path.trim()));
+        let Some((key, path)) = line.split_once('=') else {
+            continue;
+        };
+        if key.trim() == "path"
+            && repo
+                .list(path.trim())
+                .is_ok_and(|entries| entries.is_empty())
+        {
+            missing.push(format!(
+                "the submodule {} is empty; fetch it with `git submodule update --init`",
+                path.trim()
+            ));
         }
     }
     Ok(missing)

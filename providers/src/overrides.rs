@@ -48,22 +48,37 @@ pub(crate) struct Layers {
 impl Layers {
     /// Reads the configuration file and turns everything into plans.
     pub(crate) fn read(repo: &Repo, overrides: &Overrides) -> Result<Self, PlanError> {
-        let mut layers = Self { plans: Vec::new(), variables: BTreeMap::new(), decisions: Vec::new(), warnings: Vec::new() };
+        let mut layers = Self {
+            plans: Vec::new(),
+            variables: BTreeMap::new(),
+            decisions: Vec::new(),
+            warnings: Vec::new(),
+        };
         if let Some((file, text)) = config_text(repo, overrides)? {
-            let is_json = std::path::Path::new(&file).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-            let read = if is_json { BuildPlan::from_json } else { BuildPlan::from_toml };
+            let is_json = std::path::Path::new(&file)
+                .extension()
+                .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+            let read = if is_json {
+                BuildPlan::from_json
+            } else {
+                BuildPlan::from_toml
+            };
             let (plan, warnings) = read(&file, &text)?;
             layers.warnings.extend(warnings);
             layers.note_beaten_variables(&file, &plan, overrides);
             layers.plans.push((file, plan));
         }
-        layers.plans.push(("environment".to_owned(), from_environment(overrides)));
+        layers
+            .plans
+            .push(("environment".to_owned(), from_environment(overrides)));
         if let Some(text) = &overrides.json_plan {
             let (plan, warnings) = BuildPlan::from_json("--json-plan", text)?;
             layers.warnings.extend(warnings);
             layers.plans.push(("--json-plan".to_owned(), plan));
         }
-        layers.plans.push(("flags".to_owned(), from_flags(overrides)));
+        layers
+            .plans
+            .push(("flags".to_owned(), from_flags(overrides)));
         for (_, plan) in &layers.plans {
             layers.variables.extend(plan.variables.clone());
         }
@@ -72,26 +87,35 @@ impl Layers {
 
     /// The providers that the highest layer asks for, and which layer that is.
     pub(crate) fn providers(&self) -> Option<(&str, &[String])> {
-        self.plans.iter().rev().find_map(|(place, plan)| Some((place.as_str(), plan.providers.as_deref()?)))
+        self.plans
+            .iter()
+            .rev()
+            .find_map(|(place, plan)| Some((place.as_str(), plan.providers.as_deref()?)))
     }
 
     fn note_beaten_variables(&mut self, file: &str, plan: &BuildPlan, overrides: &Overrides) {
         for (name, value) in &plan.variables {
             if overrides.env.get(name).is_some_and(|given| given != value) {
                 let reason = format!("an explicit --env beats [variables] of {file}");
-                self.decisions.push(Decision::new("variable", name.clone(), reason));
+                self.decisions
+                    .push(Decision::new("variable", name.clone(), reason));
             }
         }
     }
 }
 
 /// `--config`, else `NIXPACKS_CONFIG_FILE`, else nixpacks.toml, else nixpacks.json.
-fn config_text(repo: &Repo, overrides: &Overrides) -> Result<Option<(String, std::sync::Arc<str>)>, PlanError> {
+fn config_text(
+    repo: &Repo,
+    overrides: &Overrides,
+) -> Result<Option<(String, std::sync::Arc<str>)>, PlanError> {
     let from_env = overrides.env.get("NIXPACKS_CONFIG_FILE").map(PathBuf::from);
     if let Some(given) = overrides.config_file.clone().or(from_env) {
         let file = given.to_string_lossy().into_owned();
         let text = repo.text_given(&given)?;
-        return text.map(|text| Some((file.clone(), text))).ok_or(PlanError::ConfigMissing { file });
+        return text
+            .map(|text| Some((file.clone(), text)))
+            .ok_or(PlanError::ConfigMissing { file });
     }
     for file in ["nixpacks.toml", "nixpacks.json"] {
         if let Some(text) = repo.text(file)? {
@@ -104,14 +128,24 @@ fn config_text(repo: &Repo, overrides: &Overrides) -> Result<Option<(String, std
 /// `--env`: all of it as variables, the global `NIXPACKS_*` settings as a plan.
 fn from_environment(overrides: &Overrides) -> BuildPlan {
     let setting = |name: &str| {
-        let value = overrides.env.get(&format!("NIXPACKS_{name}"))?.replace(['\n', '\r'], "");
+        let value = overrides
+            .env
+            .get(&format!("NIXPACKS_{name}"))?
+            .replace(['\n', '\r'], "");
         (!value.trim().is_empty()).then_some(value)
     };
     let words = |name: &str| -> Vec<String> {
         let value = setting(name).unwrap_or_default();
-        value.split([' ', ',', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        value
+            .split([' ', ',', '\t'])
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
-    let mut plan = BuildPlan { variables: overrides.env.clone(), ..BuildPlan::default() };
+    let mut plan = BuildPlan {
+        variables: overrides.env.clone(),
+        ..BuildPlan::default()
+    };
     for (phase, upper) in [("install", "INSTALL"), ("build", "BUILD")] {
         if let Some(command) = setting(&format!("{upper}_CMD")) {
             plan.phase(phase).cmds = Some(vec![command]);
@@ -122,7 +156,10 @@ fn from_environment(overrides: &Overrides) -> BuildPlan {
         }
     }
     if let Some(command) = setting("START_CMD") {
-        plan.start = Some(Start { cmd: Some(command), ..Start::default() });
+        plan.start = Some(Start {
+            cmd: Some(command),
+            ..Start::default()
+        });
     }
     add_packages(&mut plan, words("PKGS"), words("APT_PKGS"), words("LIBS"));
     plan
@@ -130,25 +167,46 @@ fn from_environment(overrides: &Overrides) -> BuildPlan {
 
 fn from_flags(overrides: &Overrides) -> BuildPlan {
     let mut plan = BuildPlan::default();
-    for (phase, command) in [("install", &overrides.install_cmd), ("build", &overrides.build_cmd)] {
+    for (phase, command) in [
+        ("install", &overrides.install_cmd),
+        ("build", &overrides.build_cmd),
+    ] {
         if let Some(command) = command {
             let command = Some(command.trim()).filter(|command| !command.is_empty());
             plan.phase(phase).cmds = Some(command.into_iter().map(str::to_owned).collect());
         }
     }
     if let Some(command) = &overrides.start_cmd {
-        plan.start = Some(Start { cmd: Some(command.clone()), ..Start::default() });
+        plan.start = Some(Start {
+            cmd: Some(command.clone()),
+            ..Start::default()
+        });
     }
-    add_packages(&mut plan, overrides.pkgs.clone(), overrides.apt.clone(), overrides.libs.clone());
+    add_packages(
+        &mut plan,
+        overrides.pkgs.clone(),
+        overrides.apt.clone(),
+        overrides.libs.clone(),
+    );
     plan
 }
 
 /// Adds to the setup phase and erases nothing there.
-fn add_packages(plan: &mut BuildPlan, packages: Vec<String>, apt: Vec<String>, libraries: Vec<String>) {
+fn add_packages(
+    plan: &mut BuildPlan,
+    packages: Vec<String>,
+    apt: Vec<String>,
+    libraries: Vec<String>,
+) {
     let extend = |added: Vec<String>| -> List {
         (!added.is_empty()).then(|| std::iter::once("...".to_owned()).chain(added).collect())
     };
-    let setup = Phase { nix_pkgs: extend(packages), apt_pkgs: extend(apt), nix_libs: extend(libraries), ..Phase::default() };
+    let setup = Phase {
+        nix_pkgs: extend(packages),
+        apt_pkgs: extend(apt),
+        nix_libs: extend(libraries),
+        ..Phase::default()
+    };
     if setup != Phase::default() {
         plan.phases.insert("setup".to_owned(), setup);
     }
@@ -162,13 +220,28 @@ fn is_marker(entry: &str) -> bool {
 pub(crate) fn merge_list(lower: List, upper: List) -> List {
     let Some(upper) = upper else { return lower };
     let lower = lower.unwrap_or_default();
-    let expand = |entry: String| if is_marker(&entry) { lower.clone() } else { vec![entry] };
+    let expand = |entry: String| {
+        if is_marker(&entry) {
+            lower.clone()
+        } else {
+            vec![entry]
+        }
+    };
     Some(upper.into_iter().flat_map(expand).collect())
 }
 
 /// One plan over another. The upper plan may have default dependencies filled in: see [`default_dependencies`].
 pub(crate) fn merge(lower: BuildPlan, upper: BuildPlan) -> BuildPlan {
-    let BuildPlan { providers, build_image, variables, static_assets, phases, start, hooks, image } = upper;
+    let BuildPlan {
+        providers,
+        build_image,
+        variables,
+        static_assets,
+        phases,
+        start,
+        hooks,
+        image,
+    } = upper;
     let mut plan = lower;
     plan.providers = merge_list(plan.providers, providers);
     plan.build_image = build_image.or(plan.build_image);
@@ -194,7 +267,11 @@ fn merge_option<T>(lower: Option<T>, upper: Option<T>, merge: impl FnOnce(T, T) 
 fn merge_phase(lower: Phase, upper: Phase) -> Phase {
     // The list of files fits the commands that it was made for, not others.
     let other_commands = upper.cmds.is_some() && upper.cmds != lower.cmds;
-    let files = if other_commands { None } else { lower.only_include_files };
+    let files = if other_commands {
+        None
+    } else {
+        lower.only_include_files
+    };
     Phase {
         depends_on: merge_list(lower.depends_on, upper.depends_on),
         nix_pkgs: merge_list(lower.nix_pkgs, upper.nix_pkgs),
@@ -251,28 +328,43 @@ fn merge_image(lower: ImageSettings, upper: ImageSettings) -> ImageSettings {
 }
 
 /// Puts all layers over the providers' plan and finishes it.
-pub(crate) fn apply(base: BuildPlan, procfile: Option<BuildPlan>, layers: Layers) -> (BuildPlan, Vec<Decision>) {
+pub(crate) fn apply(
+    base: &BuildPlan,
+    procfile: Option<BuildPlan>,
+    layers: Layers,
+) -> (BuildPlan, Vec<Decision>) {
     let mut decisions = layers.decisions;
-    let uppers: Vec<BuildPlan> = procfile.into_iter().chain(layers.plans.into_iter().map(|(_, plan)| plan)).collect();
+    let uppers: Vec<BuildPlan> = procfile
+        .into_iter()
+        .chain(layers.plans.into_iter().map(|(_, plan)| plan))
+        .collect();
     let mut plan = uppers.iter().cloned().fold(base.clone(), merge);
     default_dependencies(&mut plan);
     drop_files_under_hooks(&mut plan, &uppers);
     for (name, phase) in &base.phases {
-        let lost = phase.only_include_files.is_some() && plan.phases[name].only_include_files.is_none();
+        let lost =
+            phase.only_include_files.is_some() && plan.phases[name].only_include_files.is_none();
         if lost {
             let reason = "its commands are the user's, which may read any file";
             decisions.push(Decision::new(name, "sees all source files", reason));
         }
     }
-    keep_at_run_time(&mut plan, &base, &uppers, &mut decisions);
+    keep_at_run_time(&mut plan, base, &uppers, &mut decisions);
     plan.providers = Some(Vec::new());
     (plan, decisions)
 }
 
 /// A phase without `dependsOn` gets what nixpacks gives it, as far as that exists.
 fn default_dependencies(plan: &mut BuildPlan) {
-    for (name, chain) in [("install", &["setup"][..]), ("build", &["install", "setup"]), ("test", &["build", "install", "setup"])] {
-        let below = chain.iter().find(|name| plan.phases.contains_key(**name)).map(|name| vec![(*name).to_owned()]);
+    for (name, chain) in [
+        ("install", &["setup"][..]),
+        ("build", &["install", "setup"]),
+        ("test", &["build", "install", "setup"]),
+    ] {
+        let below = chain
+            .iter()
+            .find(|name| plan.phases.contains_key(**name))
+            .map(|name| vec![(*name).to_owned()]);
         if let Some(phase) = plan.phases.get_mut(name) {
             phase.depends_on = phase.depends_on.take().or(below);
         }
@@ -281,32 +373,83 @@ fn default_dependencies(plan: &mut BuildPlan) {
 
 /// Hooks around the install phase may read any file, so the provider's list no longer holds; a list that the user wrote does.
 fn drop_files_under_hooks(plan: &mut BuildPlan, uppers: &[BuildPlan]) {
-    let hooked = plan.hooks.as_ref().is_some_and(|hooks| hooks.pre_install.is_some() || hooks.post_install.is_some());
-    let explicit = uppers.iter().any(|upper| upper.phases.get("install").is_some_and(|phase| phase.only_include_files.is_some()));
-    if let Some(install) = plan.phases.get_mut("install").filter(|_| hooked && !explicit) {
+    let hooked = plan
+        .hooks
+        .as_ref()
+        .is_some_and(|hooks| hooks.pre_install.is_some() || hooks.post_install.is_some());
+    let explicit = uppers.iter().any(|upper| {
+        upper
+            .phases
+            .get("install")
+            .is_some_and(|phase| phase.only_include_files.is_some())
+    });
+    if let Some(install) = plan
+        .phases
+        .get_mut("install")
+        .filter(|_| hooked && !explicit)
+    {
         install.only_include_files = None;
     }
 }
 
 /// Words that a start command may begin with, and the tool that has to stay for it.
-const TOOL_OF_WORD: [(&str, &str); 6] = [("go", "go"), ("gofmt", "go"), ("uv", "uv"), ("uvx", "uv"), ("git", "git"), ("nginx", "nginx")];
+const TOOL_OF_WORD: [(&str, &str); 6] = [
+    ("go", "go"),
+    ("gofmt", "go"),
+    ("uv", "uv"),
+    ("uvx", "uv"),
+    ("git", "git"),
+    ("nginx", "nginx"),
+];
 
 /// Packages that the user asked for stay at run time, unless the user says what stays.
-fn keep_at_run_time(plan: &mut BuildPlan, base: &BuildPlan, uppers: &[BuildPlan], decisions: &mut Vec<Decision>) {
-    let said = |list: fn(&Start) -> &List| uppers.iter().any(|upper| upper.start.as_ref().is_some_and(|start| list(start).is_some()));
+fn keep_at_run_time(
+    plan: &mut BuildPlan,
+    base: &BuildPlan,
+    uppers: &[BuildPlan],
+    decisions: &mut Vec<Decision>,
+) {
+    let said = |list: fn(&Start) -> &List| {
+        uppers.iter().any(|upper| {
+            upper
+                .start
+                .as_ref()
+                .is_some_and(|start| list(start).is_some())
+        })
+    };
     let (nix_said, apt_said) = (said(|start| &start.nix_pkgs), said(|start| &start.apt_pkgs));
-    let limited = base.start.as_ref().is_some_and(|start| start.nix_pkgs.is_some() || start.apt_pkgs.is_some());
-    let Some(start) = plan.start.as_mut().filter(|_| limited) else { return };
-    let asked: BTreeSet<&String> = plan.phases.values().flat_map(|phase| phase.nix_pkgs.iter().flatten()).collect();
+    let limited = base
+        .start
+        .as_ref()
+        .is_some_and(|start| start.nix_pkgs.is_some() || start.apt_pkgs.is_some());
+    let Some(start) = plan.start.as_mut().filter(|_| limited) else {
+        return;
+    };
+    let asked: BTreeSet<&String> = plan
+        .phases
+        .values()
+        .flat_map(|phase| phase.nix_pkgs.iter().flatten())
+        .collect();
     if !nix_said {
         let mut kept: Vec<String> = start.nix_pkgs.take().unwrap_or_default();
         kept.retain(|tool| asked.contains(tool));
         push_new(&mut kept, added(base, uppers, |phase| &phase.nix_pkgs));
-        let words: Vec<&str> = start.cmd.as_deref().unwrap_or_default().split(|letter: char| " \t;&|()".contains(letter)).collect();
+        let words: Vec<&str> = start
+            .cmd
+            .as_deref()
+            .unwrap_or_default()
+            .split(|letter: char| " \t;&|()".contains(letter))
+            .collect();
         for (word, tool) in TOOL_OF_WORD {
-            let full = asked.iter().find(|asked| asked.split('@').next() == Some(tool));
+            let full = asked
+                .iter()
+                .find(|asked| asked.split('@').next() == Some(tool));
             if let Some(full) = full.filter(|full| words.contains(&word) && !kept.contains(full)) {
-                decisions.push(Decision::new("run time", (**full).clone(), format!("the start command calls {word}")));
+                decisions.push(Decision::new(
+                    "run time",
+                    (**full).clone(),
+                    format!("the start command calls {word}"),
+                ));
                 kept.push((**full).clone());
             }
         }
@@ -321,9 +464,19 @@ fn keep_at_run_time(plan: &mut BuildPlan, base: &BuildPlan, uppers: &[BuildPlan]
 
 /// What the layers ask for in some list of any phase, beyond what the providers ask for.
 fn added(base: &BuildPlan, uppers: &[BuildPlan], list: fn(&Phase) -> &List) -> Vec<String> {
-    let known: BTreeSet<&String> = base.phases.values().flat_map(|phase| list(phase).iter().flatten()).collect();
-    let asked = uppers.iter().flat_map(|upper| upper.phases.values()).flat_map(|phase| list(phase).iter().flatten());
-    asked.filter(|name| !is_marker(name) && !known.contains(name)).cloned().collect()
+    let known: BTreeSet<&String> = base
+        .phases
+        .values()
+        .flat_map(|phase| list(phase).iter().flatten())
+        .collect();
+    let asked = uppers
+        .iter()
+        .flat_map(|upper| upper.phases.values())
+        .flat_map(|phase| list(phase).iter().flatten());
+    asked
+        .filter(|name| !is_marker(name) && !known.contains(name))
+        .cloned()
+        .collect()
 }
 
 fn push_new(list: &mut Vec<String>, more: Vec<String>) {

@@ -183,23 +183,70 @@ pub struct Healthcheck {
 pub(crate) fn keys_beside(path: &str) -> &'static [&'static str] {
     let parts: Vec<&str> = path.split('.').collect();
     match parts[..] {
-        [_] => &["providers", "buildImage", "variables", "staticAssets", "phases", "start", "hooks", "image"],
+        [_] => &[
+            "providers",
+            "buildImage",
+            "variables",
+            "staticAssets",
+            "phases",
+            "start",
+            "hooks",
+            "image",
+        ],
         ["phases", _, _] => PHASE_KEYS,
-        ["start", _] => &["cmd", "runImage", "onlyIncludeFiles", "user", "nixPkgs", "nixPackages", "aptPkgs", "aptPackages"],
-        ["hooks", _] => {
-            &["preInstall", "postInstall", "preBuild", "postBuild", "preTest", "postTest", "prePackage", "postPackage"]
-        }
-        ["image", _] => {
-            &["user", "exposedPorts", "stopSignal", "entrypoint", "layerBudget", "compression", "labels", "healthcheck"]
-        }
+        ["start", _] => &[
+            "cmd",
+            "runImage",
+            "onlyIncludeFiles",
+            "user",
+            "nixPkgs",
+            "nixPackages",
+            "aptPkgs",
+            "aptPackages",
+        ],
+        ["hooks", _] => &[
+            "preInstall",
+            "postInstall",
+            "preBuild",
+            "postBuild",
+            "preTest",
+            "postTest",
+            "prePackage",
+            "postPackage",
+        ],
+        ["image", _] => &[
+            "user",
+            "exposedPorts",
+            "stopSignal",
+            "entrypoint",
+            "layerBudget",
+            "compression",
+            "labels",
+            "healthcheck",
+        ],
         ["image", "healthcheck", _] => &["cmd", "interval", "timeout", "startPeriod", "retries"],
         _ => &[],
     }
 }
 
 const PHASE_KEYS: &[&str] = &[
-    "dependsOn", "nixPkgs", "nixPackages", "nixLibs", "nixLibraries", "nixOverlays", "nixpkgsArchive", "aptPkgs", "aptPackages", "cmds",
-    "commands", "onlyIncludeFiles", "cacheDirectories", "paths", "envPaths", "network", "secrets",
+    "dependsOn",
+    "nixPkgs",
+    "nixPackages",
+    "nixLibs",
+    "nixLibraries",
+    "nixOverlays",
+    "nixpkgsArchive",
+    "aptPkgs",
+    "aptPackages",
+    "cmds",
+    "commands",
+    "onlyIncludeFiles",
+    "cacheDirectories",
+    "paths",
+    "envPaths",
+    "network",
+    "secrets",
 ];
 
 /// Why there is no plan.
@@ -296,12 +343,24 @@ impl PlanError {
             Self::Invalid { message, .. } if message.contains("expected a sequence") => {
                 Some("write a list: [\"...\"]".to_owned())
             }
-            Self::Invalid { .. } | Self::Write(_) | Self::Template { .. } | Self::ConfigUnreadable { .. } => None,
-            Self::Version { tool, .. } => Some(format!("write a version or a range, for example {}", example(tool))),
-            Self::UnknownProvider { known, .. } => Some(format!("providers are {}", known.join(", "))),
-            Self::ConfigMissing { .. } => Some("the path is relative to the application's folder".to_owned()),
+            Self::Invalid { .. }
+            | Self::Write(_)
+            | Self::Template { .. }
+            | Self::ConfigUnreadable { .. } => None,
+            Self::Version { tool, .. } => Some(format!(
+                "write a version or a range, for example {}",
+                example(tool)
+            )),
+            Self::UnknownProvider { known, .. } => {
+                Some(format!("providers are {}", known.join(", ")))
+            }
+            Self::ConfigMissing { .. } => {
+                Some("the path is relative to the application's folder".to_owned())
+            }
             Self::Cycle { .. } => Some("take one of them out of dependsOn".to_owned()),
-            Self::UnknownPhase { nearest, .. } => nearest.as_ref().map(|name| format!("did you mean {name:?}?")),
+            Self::UnknownPhase { nearest, .. } => nearest
+                .as_ref()
+                .map(|name| format!("did you mean {name:?}?")),
         }
     }
 }
@@ -320,7 +379,8 @@ const WELL_KNOWN: [&str; 3] = ["setup", "install", "build"];
 impl BuildPlan {
     /// JSON as `plan` prints it: two spaces, a newline at the end.
     pub fn to_json(&self) -> Result<String, PlanError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| PlanError::Write(error.to_string()))?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| PlanError::Write(error.to_string()))?;
         Ok(text + "\n")
     }
 
@@ -355,9 +415,15 @@ impl BuildPlan {
         }
         let mut order = Vec::with_capacity(waiting.len());
         while !waiting.is_empty() {
-            let level: Vec<&str> = waiting.iter().filter(|(_, needs)| needs.is_empty()).map(|(name, _)| *name).collect();
+            let level: Vec<&str> = waiting
+                .iter()
+                .filter(|(_, needs)| needs.is_empty())
+                .map(|(name, _)| *name)
+                .collect();
             if level.is_empty() {
-                return Err(PlanError::Cycle { members: circle(&waiting) });
+                return Err(PlanError::Cycle {
+                    members: circle(&waiting),
+                });
             }
             waiting.retain(|name, _| !level.contains(name));
             for needs in waiting.values_mut() {
@@ -370,7 +436,11 @@ impl BuildPlan {
 
     fn unknown_phase(&self, phase: &str, dependency: &str) -> PlanError {
         let nearest = crate::read::nearest(dependency, self.phases.keys().map(String::as_str));
-        PlanError::UnknownPhase { phase: phase.to_owned(), dependency: dependency.to_owned(), nearest }
+        PlanError::UnknownPhase {
+            phase: phase.to_owned(),
+            dependency: dependency.to_owned(),
+            nearest,
+        }
     }
 
     pub(crate) fn phase(&mut self, name: &str) -> &mut Phase {
@@ -384,7 +454,10 @@ fn circle(waiting: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<String> {
     let mut here = waiting.keys().next().copied().unwrap_or_default();
     loop {
         if let Some(start) = path.iter().position(|name| *name == here) {
-            let mut members: Vec<String> = path[start..].iter().map(|name| (*name).to_owned()).collect();
+            let mut members: Vec<String> = path[start..]
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect();
             members.push(here.to_owned());
             return members;
         }
@@ -403,43 +476,73 @@ mod tests {
     fn chain(edges: &[(&str, &[&str])]) -> BuildPlan {
         let mut plan = BuildPlan::default();
         for (name, needs) in edges {
-            plan.phase(name).depends_on = Some(needs.iter().map(|name| (*name).to_owned()).collect());
+            plan.phase(name).depends_on =
+                Some(needs.iter().map(|name| (*name).to_owned()).collect());
         }
         plan
     }
 
     #[test]
     fn levels_come_in_order_and_are_sorted_within() {
-        let plan = chain(&[("build", &["install"]), ("install", &["setup"]), ("setup", &[]), ("a", &["install"]), ("zap", &[])]);
-        assert_eq!(plan.phases_in_order().unwrap(), ["setup", "zap", "install", "a", "build"]);
+        let plan = chain(&[
+            ("build", &["install"]),
+            ("install", &["setup"]),
+            ("setup", &[]),
+            ("a", &["install"]),
+            ("zap", &[]),
+        ]);
+        assert_eq!(
+            plan.phases_in_order().unwrap(),
+            ["setup", "zap", "install", "a", "build"]
+        );
     }
 
     #[test]
     fn a_circle_names_its_members_alone() {
         let plan = chain(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]);
         let error = plan.phases_in_order().unwrap_err();
-        assert_eq!(error.to_string(), "phases depend on each other in a circle: b -> c -> b");
+        assert_eq!(
+            error.to_string(),
+            "phases depend on each other in a circle: b -> c -> b"
+        );
     }
 
     #[test]
     fn an_unknown_phase_is_an_error_with_the_nearest_name() {
-        let error = chain(&[("compile", &[]), ("pack", &["compil"])]).phases_in_order().unwrap_err();
-        assert_eq!(error.to_string(), "phases.pack.dependsOn names \"compil\", which is no phase");
+        let error = chain(&[("compile", &[]), ("pack", &["compil"])])
+            .phases_in_order()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "phases.pack.dependsOn names \"compil\", which is no phase"
+        );
         assert_eq!(error.hint().as_deref(), Some("did you mean \"compile\"?"));
     }
 
     #[test]
     fn build_may_depend_on_an_install_that_is_not_there_as_nixpacks_writes_it() {
-        assert_eq!(chain(&[("build", &["install"])]).phases_in_order().unwrap(), ["build"]);
+        assert_eq!(
+            chain(&[("build", &["install"])]).phases_in_order().unwrap(),
+            ["build"]
+        );
     }
 
     #[test]
     fn every_key_of_a_phase_that_can_be_written_is_known() {
         let list = Some(vec!["x".to_owned()]);
         let phase = Phase {
-            depends_on: list.clone(), nix_pkgs: list.clone(), nix_libs: list.clone(), nix_overlays: list.clone(),
-            nixpkgs_archive: Some(String::new()), apt_pkgs: list.clone(), cmds: list.clone(), only_include_files: list.clone(),
-            cache_directories: list.clone(), paths: list.clone(), network: Some(true), secrets: list,
+            depends_on: list.clone(),
+            nix_pkgs: list.clone(),
+            nix_libs: list.clone(),
+            nix_overlays: list.clone(),
+            nixpkgs_archive: Some(String::new()),
+            apt_pkgs: list.clone(),
+            cmds: list.clone(),
+            only_include_files: list.clone(),
+            cache_directories: list.clone(),
+            paths: list.clone(),
+            network: Some(true),
+            secrets: list,
         };
         let value = serde_json::to_value(phase).unwrap();
         for key in value.as_object().unwrap().keys() {
@@ -452,25 +555,44 @@ mod tests {
         let text = "[phases.setup]\nnixPackages = ['a']\naptPackages = ['b']\ncommands = ['c']\nenvPaths = ['d']\nnixLibraries = ['e']";
         let (plan, warnings) = BuildPlan::from_toml("x", text).unwrap();
         let setup = &plan.phases["setup"];
-        assert_eq!((setup.nix_pkgs.as_deref(), setup.cmds.as_deref()), (Some(&["a".to_owned()][..]), Some(&["c".to_owned()][..])));
+        assert_eq!(
+            (setup.nix_pkgs.as_deref(), setup.cmds.as_deref()),
+            (Some(&["a".to_owned()][..]), Some(&["c".to_owned()][..]))
+        );
         assert!(warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]
     fn a_wrong_type_names_file_line_column_and_key() {
-        let toml = BuildPlan::from_toml("nixpacks.toml", "[phases.build]\ncmds = 'make'\n").unwrap_err();
-        assert_eq!(toml.to_string(), "nixpacks.toml:2:8: phases.build.cmds: invalid type: string \"make\", expected a sequence");
-        let json = BuildPlan::from_json("p.json", "{\"phases\":\n {\"build\": {\"cmds\": 3}}}").unwrap_err();
-        assert!(json.to_string().starts_with("p.json:2:21: phases.build.cmds: invalid type: integer `3`"), "{json}");
+        let toml =
+            BuildPlan::from_toml("nixpacks.toml", "[phases.build]\ncmds = 'make'\n").unwrap_err();
+        assert_eq!(
+            toml.to_string(),
+            "nixpacks.toml:2:8: phases.build.cmds: invalid type: string \"make\", expected a sequence"
+        );
+        let json = BuildPlan::from_json("p.json", "{\"phases\":\n {\"build\": {\"cmds\": 3}}}")
+            .unwrap_err();
+        assert!(
+            json.to_string()
+                .starts_with("p.json:2:21: phases.build.cmds: invalid type: integer `3`"),
+            "{json}"
+        );
         assert!(json.hint().is_some());
     }
 
     #[test]
     fn an_unknown_key_is_a_warning_with_a_suggestion() {
-        let (_, warnings) = BuildPlan::from_toml("nixpacks.toml", "[phase.build]\ncmds = []\n[phases.build]\ncmd = ['x']").unwrap();
-        assert_eq!(warnings, [
-            "nixpacks.toml: unknown key phase is ignored; did you mean phases?",
-            "nixpacks.toml: unknown key phases.build.cmd is ignored; did you mean cmds?",
-        ]);
+        let (_, warnings) = BuildPlan::from_toml(
+            "nixpacks.toml",
+            "[phase.build]\ncmds = []\n[phases.build]\ncmd = ['x']",
+        )
+        .unwrap();
+        assert_eq!(
+            warnings,
+            [
+                "nixpacks.toml: unknown key phase is ignored; did you mean phases?",
+                "nixpacks.toml: unknown key phases.build.cmd is ignored; did you mean cmds?",
+            ]
+        );
     }
 }

@@ -28,17 +28,29 @@ pub struct Evidence {
 impl Evidence {
     /// A file that is there.
     pub fn file(file: &str, note: &str) -> Self {
-        Self { file: file.to_owned(), key: None, line: None, note: note.to_owned() }
+        Self {
+            file: file.to_owned(),
+            key: None,
+            line: None,
+            note: note.to_owned(),
+        }
     }
 
     /// A key in a file.
     pub fn key(file: &str, key: &str, line: Option<usize>, note: &str) -> Self {
-        Self { file: file.to_owned(), key: Some(key.to_owned()), line, note: note.to_owned() }
+        Self {
+            file: file.to_owned(),
+            key: Some(key.to_owned()),
+            line,
+            note: note.to_owned(),
+        }
     }
 
     /// The first of some files that goes into the image.
     pub(crate) fn first_file(repo: &Repo, files: &[&str]) -> Option<Self> {
-        let file = files.iter().find(|file| repo.is_file(file) && repo.in_image(file))?;
+        let file = files
+            .iter()
+            .find(|file| repo.is_file(file) && repo.in_image(file))?;
         Some(Self::file(file, "found at the root"))
     }
 }
@@ -75,7 +87,13 @@ pub struct Decision {
 
 impl Decision {
     pub(crate) fn new(subject: &str, choice: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { subject: subject.to_owned(), choice: choice.into(), reason: reason.into(), evidence: None, rejected: Vec::new() }
+        Self {
+            subject: subject.to_owned(),
+            choice: choice.into(),
+            reason: reason.into(),
+            evidence: None,
+            rejected: Vec::new(),
+        }
     }
 
     pub(crate) fn from(mut self, evidence: impl Into<Option<Evidence>>) -> Self {
@@ -122,7 +140,10 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// A `NIXPACKS_` variable without newlines; `None` when it is empty.
     pub fn setting(&self, name: &str) -> Option<String> {
-        let value = self.variables.get(&format!("NIXPACKS_{name}"))?.replace(['\n', '\r'], "");
+        let value = self
+            .variables
+            .get(&format!("NIXPACKS_{name}"))?
+            .replace(['\n', '\r'], "");
         let value = value.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
@@ -144,6 +165,8 @@ pub struct Proposal {
     pub decisions: Vec<Decision>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What to do when nothing says how to start, no override either.
+    pub without_start: Option<String>,
     /// What it is, for `NIXPACKS_METADATA`: `python`, `django`.
     pub metadata: Vec<String>,
 }
@@ -163,12 +186,24 @@ pub trait Provider: Sync {
 /// Names that are nearly a marker: other case, a slip of a finger, a doubled ending.
 pub(crate) fn near_markers(names: &[String], markers: &[&str]) -> Vec<String> {
     let mut advice = Vec::new();
-    for name in names.iter().filter(|name| !markers.contains(&name.as_str())) {
+    for name in names
+        .iter()
+        .filter(|name| !markers.contains(&name.as_str()))
+    {
         let plain = name.trim_end_matches(".txt");
-        let same = markers.iter().find(|marker| marker.eq_ignore_ascii_case(name) || **marker == plain).map(|marker| (*marker).to_owned());
-        let near = same.or_else(|| (name.len() >= 6).then(|| read::nearest(name, markers.iter().copied())).flatten());
+        let same = markers
+            .iter()
+            .find(|marker| marker.eq_ignore_ascii_case(name) || **marker == plain)
+            .map(|marker| (*marker).to_owned());
+        let near = same.or_else(|| {
+            (name.len() >= 6)
+                .then(|| read::nearest(name, markers.iter().copied()))
+                .flatten()
+        });
         if let Some(marker) = near {
-            advice.push(format!("{name} looks like {marker}; rename it if that is what it is"));
+            advice.push(format!(
+                "{name} looks like {marker}; rename it if that is what it is"
+            ));
         }
     }
     advice

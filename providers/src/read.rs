@@ -9,57 +9,79 @@ use crate::plan::{PlanError, keys_beside};
 /// Lenient JSON: unknown keys are the ecosystem's business.
 pub(crate) fn json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| json_error(file, &error))?;
-    deserializer.end().map_err(|error| json_syntax(file, String::new(), &error))?;
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| json_error(file, &error))?;
+    deserializer
+        .end()
+        .map_err(|error| json_syntax(file, String::new(), &error))?;
     Ok(value)
 }
 
 /// Lenient TOML.
 pub(crate) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
-    let deserializer = toml::Deserializer::parse(text).map_err(|error| toml_error(file, text, String::new(), &error))?;
+    let deserializer = toml::Deserializer::parse(text)
+        .map_err(|error| toml_error(file, text, String::new(), &error))?;
     serde_path_to_error::deserialize(deserializer)
         .map_err(|error| toml_error(file, text, key(error.path()), error.inner()))
 }
 
 /// Our own schema in JSON: unknown keys become warnings.
-pub(crate) fn json_strict<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Vec<String>), PlanError> {
+pub(crate) fn json_strict<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+) -> Result<(T, Vec<String>), PlanError> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
-    let value: Result<T, _> = serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
+    let value: Result<T, _> =
+        serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
     let value = value.map_err(|error| json_syntax(file, key(&track.path()), &error))?;
-    deserializer.end().map_err(|error| json_syntax(file, String::new(), &error))?;
+    deserializer
+        .end()
+        .map_err(|error| json_syntax(file, String::new(), &error))?;
     Ok((value, warnings(file, unknown)))
 }
 
 /// Our own schema in TOML: unknown keys become warnings.
-pub(crate) fn toml_strict<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Vec<String>), PlanError> {
+pub(crate) fn toml_strict<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+) -> Result<(T, Vec<String>), PlanError> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let deserializer = toml::Deserializer::parse(text).map_err(|error| toml_error(file, text, String::new(), &error))?;
+    let deserializer = toml::Deserializer::parse(text)
+        .map_err(|error| toml_error(file, text, String::new(), &error))?;
     let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
-    let value: Result<T, _> = serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
+    let value: Result<T, _> =
+        serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
     let value = value.map_err(|error| toml_error(file, text, key(&track.path()), &error))?;
     Ok((value, warnings(file, unknown)))
 }
 
 /// The nearest of some names, when one is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let near = |known: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+    let near =
+        |known: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
     let best = known.into_iter().min_by_key(near)?;
     (near(&best) <= (name.len() / 3).max(1)).then(|| best.to_owned())
 }
 
 /// The 1-based line of the first line that contains a text, as evidence.
 pub(crate) fn line_of(text: &str, needle: &str) -> Option<usize> {
-    text.lines().position(|line| line.contains(needle)).map(|index| index + 1)
+    text.lines()
+        .position(|line| line.contains(needle))
+        .map(|index| index + 1)
 }
 
 fn key(path: &serde_path_to_error::Path) -> String {
     let key = path.to_string();
     // "." is the path of the whole document, "?" a place before the first key.
-    if matches!(key.as_str(), "." | "?") { String::new() } else { key }
+    if matches!(key.as_str(), "." | "?") {
+        String::new()
+    } else {
+        key
+    }
 }
 
 fn json_error(file: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> PlanError {
@@ -69,23 +91,46 @@ fn json_error(file: &str, error: &serde_path_to_error::Error<serde_json::Error>)
 fn json_syntax(file: &str, key: String, error: &serde_json::Error) -> PlanError {
     // The text ends in " at line 1 column 2", which goes in front instead.
     let text = error.to_string();
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+    let message = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(message, _)| message)
+        .to_owned();
     let key = if error.is_data() { key } else { String::new() };
-    PlanError::Invalid { file: file.to_owned(), line: error.line().max(1), column: error.column().max(1), key, message }
+    PlanError::Invalid {
+        file: file.to_owned(),
+        line: error.line().max(1),
+        column: error.column().max(1),
+        key,
+        message,
+    }
 }
 
 fn toml_error(file: &str, text: &str, key: String, error: &toml::de::Error) -> PlanError {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let before = text.get(..at).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    PlanError::Invalid { file: file.to_owned(), line, column, key, message: error.message().replace('\n', "; ") }
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    PlanError::Invalid {
+        file: file.to_owned(),
+        line,
+        column,
+        key,
+        message: error.message().replace('\n', "; "),
+    }
 }
 
 fn warnings(file: &str, unknown: Vec<String>) -> Vec<String> {
     let sentence = |path: String| {
         let last = path.rsplit('.').next().unwrap_or_default();
-        let advice = nearest(last, keys_beside(&path).iter().copied()).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        let advice = nearest(last, keys_beside(&path).iter().copied())
+            .map(|name| format!("; did you mean {name}?"))
+            .unwrap_or_default();
         format!("{file}: unknown key {path} is ignored{advice}")
     };
     let mut warnings: Vec<String> = unknown.into_iter().map(sentence).collect();

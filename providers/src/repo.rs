@@ -90,18 +90,30 @@ impl RepoError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Root { .. } | Self::Pattern { .. } => None,
-            Self::Io { source, path, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                Some(format!("give the user that runs packwright the right to read {path}"))
+            Self::Io { source, path, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Some(format!(
+                    "give the user that runs packwright the right to read {path}"
+                ))
             }
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Some("the repository changed while it was read; try again when nothing writes to it".to_owned())
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some(
+                "the repository changed while it was read; try again when nothing writes to it"
+                    .to_owned(),
+            ),
+            Self::Io { .. } | Self::Root { .. } | Self::Pattern { .. } => None,
+            Self::Outside { path } => Some(format!(
+                "replace the link {path} by the file that it points to"
+            )),
+            Self::NotAFile { path, .. } => {
+                Some(format!("make {path} a regular file, or remove it"))
             }
-            Self::Io { .. } => None,
-            Self::Outside { path } => Some(format!("replace the link {path} by the file that it points to")),
-            Self::NotAFile { path, .. } => Some(format!("make {path} a regular file, or remove it")),
-            Self::TooLarge { path, .. } => Some(format!("a file this large is hardly a manifest; move {path} away")),
-            Self::NotUtf8 { path, utf16: true, .. } => Some(format!("{path} is UTF-16; save it as UTF-8")),
+            Self::TooLarge { path, .. } => Some(format!(
+                "a file this large is hardly a manifest; move {path} away"
+            )),
+            Self::NotUtf8 {
+                path, utf16: true, ..
+            } => Some(format!("{path} is UTF-16; save it as UTF-8")),
             Self::NotUtf8 { path, .. } => Some(format!("save {path} as UTF-8")),
         }
     }
@@ -199,7 +211,10 @@ pub struct Repo {
 
 impl std::fmt::Debug for Repo {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Repo").field("root", &self.root()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Repo")
+            .field("root", &self.root())
+            .finish_non_exhaustive()
     }
 }
 
@@ -207,20 +222,30 @@ impl Repo {
     /// Opens a folder. Refuses `/` and whatever is not a folder; a folder that cannot be listed is an error that names it.
     pub fn open(dir: &Path) -> Result<Repo, RepoError> {
         let disk = Disk::open(dir)?;
-        let repo = Repo { source: Source::Disk(disk), state: Mutex::default() };
+        let repo = Repo {
+            source: Source::Disk(disk),
+            state: Mutex::default(),
+        };
         match repo.listing(Path::new("")) {
             Ok(_) => Ok(repo),
-            Err(RepoError::Io { source, .. }) => {
-                Err(RepoError::Root { path: dir.to_owned(), reason: disk::sentence(&source) })
-            }
+            Err(RepoError::Io { source, .. }) => Err(RepoError::Root {
+                path: dir.to_owned(),
+                reason: disk::sentence(&source),
+            }),
             Err(other) => Err(other),
         }
     }
 
     /// A repository of text files that exist nowhere on disk.
     pub fn in_memory(files: &[(&str, &str)]) -> Repo {
-        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        Repo { source: Source::Memory(files), state: Mutex::default() }
+        let files = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect();
+        Repo {
+            source: Source::Memory(files),
+            state: Mutex::default(),
+        }
     }
 
     /// The folder on this machine, with links resolved; `None` in memory.
@@ -248,7 +273,9 @@ impl Repo {
 
     /// Whether the path exists and goes into the image: no ignore rule leaves it out.
     pub fn in_image(&self, path: &str) -> bool {
-        let Some(path) = normal(path) else { return false };
+        let Some(path) = normal(path) else {
+            return false;
+        };
         self.exists(&path) && !self.is_ignored(&path).unwrap_or(true)
     }
 
@@ -261,13 +288,20 @@ impl Repo {
 
     /// As [`Repo::read`], shared instead of copied.
     pub fn text(&self, path: &str) -> Result<Option<Arc<str>>, RepoError> {
-        let path = normal(path).ok_or_else(|| RepoError::Outside { path: path.to_owned() })?;
+        let path = normal(path).ok_or_else(|| RepoError::Outside {
+            path: path.to_owned(),
+        })?;
         if let Some(known) = self.state().texts.get(&path) {
             return Ok(known.clone());
         }
         let text: Option<Arc<str>> = match &self.source {
-            Source::Disk(disk) => disk.read(&path)?.map(|bytes| decode(&path, bytes)).transpose()?,
-            Source::Memory(files) => files.get(&path).map(|text| Arc::from(text.trim_start_matches('\u{feff}'))),
+            Source::Disk(disk) => disk
+                .read(&path)?
+                .map(|bytes| decode(&path, bytes))
+                .transpose()?,
+            Source::Memory(files) => files
+                .get(&path)
+                .map(|text| Arc::from(text.trim_start_matches('\u{feff}'))),
         };
         let mut state = self.state();
         if text.is_some() {
@@ -284,22 +318,38 @@ impl Repo {
         if let Some(inside) = path.to_str().and_then(normal) {
             return self.text(&inside);
         }
-        let Source::Disk(disk) = &self.source else { return Ok(None) };
+        let Source::Disk(disk) = &self.source else {
+            return Ok(None);
+        };
         let name = path.to_string_lossy();
-        disk.read_given(path)?.map(|bytes| decode(&name, bytes)).transpose()
+        disk.read_given(path)?
+            .map(|bytes| decode(&name, bytes))
+            .transpose()
     }
 
     /// A manifest parsed into `T`, once for each path and type; `None` when the file does not exist.
-    pub fn parsed<T, E>(&self, path: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Option<Arc<T>>, E>
+    pub fn parsed<T, E>(
+        &self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<Arc<T>>, E>
     where
         T: Any + Send + Sync,
         E: From<RepoError>,
     {
         let key = (normal(path).unwrap_or_default(), TypeId::of::<T>());
-        if let Some(known) = self.state().parsed.get(&key).cloned().and_then(|known| known.downcast::<T>().ok()) {
+        if let Some(known) = self
+            .state()
+            .parsed
+            .get(&key)
+            .cloned()
+            .and_then(|known| known.downcast::<T>().ok())
+        {
             return Ok(Some(known));
         }
-        let Some(text) = self.text(path)? else { return Ok(None) };
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
         *self.state().parses.entry(key.0.clone()).or_default() += 1;
         let value = Arc::new(parse(&text)?);
         self.state().parsed.insert(key, value.clone());
@@ -308,16 +358,24 @@ impl Repo {
 
     /// The names in one directory that go into the image, sorted; empty when it does not exist. Names that are not UTF-8 are left out.
     pub fn list(&self, dir: &str) -> Result<Vec<DirEntry>, RepoError> {
-        let dir = normal(dir).ok_or_else(|| RepoError::Outside { path: dir.to_owned() })?;
+        let dir = normal(dir).ok_or_else(|| RepoError::Outside {
+            path: dir.to_owned(),
+        })?;
         let rules = self.rules(Path::new(&dir))?;
         let docker = self.docker()?;
         let mut entries = Vec::new();
         for raw in self.listing(Path::new(&dir))?.iter() {
-            let Some(name) = raw.name.to_str() else { continue };
+            let Some(name) = raw.name.to_str() else {
+                continue;
+            };
             let path = join(&dir, name);
             let directory = raw.kind == FileKind::Directory;
             if verdict(&docker, &rules, Path::new(&path), directory) == Verdict::Kept {
-                entries.push(DirEntry { name: name.to_owned(), path, kind: raw.kind });
+                entries.push(DirEntry {
+                    name: name.to_owned(),
+                    path,
+                    kind: raw.kind,
+                });
             }
         }
         Ok(entries)
@@ -327,14 +385,24 @@ impl Repo {
     ///
     /// `*`, `?`, `[]` and `{}` stay within a component; `**` is any number of directories.
     pub fn glob(&self, pattern: &str) -> Result<Vec<String>, RepoError> {
-        let components: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let components: Vec<&str> = pattern
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .collect();
         let mut found = BTreeSet::new();
         self.glob_below("", &components, &mut found)?;
         Ok(found.into_iter().collect())
     }
 
-    fn glob_below(&self, dir: &str, components: &[&str], found: &mut BTreeSet<String>) -> Result<(), RepoError> {
-        let Some((first, rest)) = components.split_first() else { return Ok(()) };
+    fn glob_below(
+        &self,
+        dir: &str,
+        components: &[&str],
+        found: &mut BTreeSet<String>,
+    ) -> Result<(), RepoError> {
+        let Some((first, rest)) = components.split_first() else {
+            return Ok(());
+        };
         if *first == "**" {
             self.glob_below(dir, rest, found)?;
             for entry in self.list(dir)? {
@@ -349,9 +417,16 @@ impl Repo {
         let matcher = globset::GlobBuilder::new(first)
             .literal_separator(true)
             .build()
-            .map_err(|error| RepoError::Pattern { pattern: (*first).to_owned(), reason: error.kind().to_string() })?
+            .map_err(|error| RepoError::Pattern {
+                pattern: (*first).to_owned(),
+                reason: error.kind().to_string(),
+            })?
             .compile_matcher();
-        for entry in self.list(dir)?.into_iter().filter(|entry| matcher.is_match(&entry.name)) {
+        for entry in self
+            .list(dir)?
+            .into_iter()
+            .filter(|entry| matcher.is_match(&entry.name))
+        {
             if rest.is_empty() {
                 found.insert(entry.path);
             } else if entry.kind == FileKind::Directory {
@@ -364,12 +439,24 @@ impl Repo {
     /// Everything that goes into the image, sorted by the bytes of the path. Walks the whole tree; only `build` needs it.
     pub fn entries(&self) -> Result<Vec<Entry>, RepoError> {
         let docker = self.docker()?;
-        let mut walk = Walk { repo: self, docker, kept: BTreeMap::new() };
+        let mut walk = Walk {
+            repo: self,
+            docker,
+            kept: BTreeMap::new(),
+        };
         let mut pending = vec![PathBuf::new()];
         while let Some(dir) = pending.pop() {
             walk.directory(&dir, &mut pending)?;
         }
-        Ok(walk.kept.into_iter().map(|(path, (kind, mode))| Entry { path: PathBuf::from(OsString::from_vec(path)), kind, mode }).collect())
+        Ok(walk
+            .kept
+            .into_iter()
+            .map(|(path, (kind, mode))| Entry {
+                path: PathBuf::from(OsString::from_vec(path)),
+                kind,
+                mode,
+            })
+            .collect())
     }
 
     /// The files that decisions rest on, sorted.
@@ -385,8 +472,18 @@ impl Repo {
     /// Patterns of `.dockerignore` and `.gitignore` that could not be understood, each with its file and line.
     pub fn warnings(&self) -> Vec<String> {
         let state = self.state();
-        let docker = state.docker.iter().flat_map(|rules| rules.warnings.iter().cloned());
-        docker.chain(state.rules.values().flat_map(|rules| rules.warnings.iter().cloned())).collect()
+        let docker = state
+            .docker
+            .iter()
+            .flat_map(|rules| rules.warnings.iter().cloned());
+        docker
+            .chain(
+                state
+                    .rules
+                    .values()
+                    .flat_map(|rules| rules.warnings.iter().cloned()),
+            )
+            .collect()
     }
 
     /// How often each file was read and parsed, for the test that says once.
@@ -413,7 +510,11 @@ impl Repo {
             Source::Disk(disk) => disk.kind(&path),
             Source::Memory(files) if files.contains_key(&path) => Some(FileKind::File),
             Source::Memory(files) => {
-                let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+                let prefix = if path.is_empty() {
+                    String::new()
+                } else {
+                    format!("{path}/")
+                };
                 let below = files.range(prefix.clone()..).next()?.0;
                 below.starts_with(&prefix).then_some(FileKind::Directory)
             }
@@ -425,7 +526,9 @@ impl Repo {
             return Ok(known.clone());
         }
         let listing: Arc<[RawEntry]> = self.list_now(dir)?.into();
-        self.state().listings.insert(dir.to_owned(), listing.clone());
+        self.state()
+            .listings
+            .insert(dir.to_owned(), listing.clone());
         Ok(listing)
     }
 
@@ -440,21 +543,39 @@ impl Repo {
             None => return Ok(Vec::new()),
         };
         let mut names = BTreeMap::new();
-        for path in files.range(prefix.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&prefix)) {
+        for path in files
+            .range(prefix.clone()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(&prefix))
+        {
             match path[prefix.len()..].split_once('/') {
                 Some((name, _)) => names.insert(name, FileKind::Directory),
                 None => names.insert(&path[prefix.len()..], FileKind::File),
             };
         }
-        Ok(names.into_iter().map(|(name, kind)| RawEntry { name: name.into(), kind }).collect())
+        Ok(names
+            .into_iter()
+            .map(|(name, kind)| RawEntry {
+                name: name.into(),
+                kind,
+            })
+            .collect())
     }
 
     fn stat(&self, path: &Path) -> Result<Stat, RepoError> {
         match &self.source {
             Source::Disk(disk) => disk.stat(path),
             Source::Memory(files) => Ok(match path.to_str().and_then(|path| files.get(path)) {
-                Some(text) => Stat { kind: FileKind::File, mode: 0o644, size: text.len() as u64 },
-                None => Stat { kind: FileKind::Directory, mode: 0o755, size: 0 },
+                Some(text) => Stat {
+                    kind: FileKind::File,
+                    mode: 0o644,
+                    size: text.len() as u64,
+                },
+                None => Stat {
+                    kind: FileKind::Directory,
+                    mode: 0o755,
+                    size: 0,
+                },
             }),
         }
     }
@@ -488,7 +609,11 @@ impl Repo {
     }
 
     /// As [`Repo::rules`], where the names in the directory are at hand.
-    fn rules_among(&self, dir: &Path, names: &[RawEntry]) -> Result<Arc<DirectoryRules>, RepoError> {
+    fn rules_among(
+        &self,
+        dir: &Path,
+        names: &[RawEntry],
+    ) -> Result<Arc<DirectoryRules>, RepoError> {
         if let Some(known) = self.state().rules.get(dir) {
             return Ok(known.clone());
         }
@@ -498,7 +623,13 @@ impl Repo {
         };
         let file = dir.join(".gitignore");
         let text = match file.to_str() {
-            Some(file) if names.iter().any(|entry| entry.name == OsStr::new(".gitignore")) => self.text(file)?,
+            Some(file)
+                if names
+                    .iter()
+                    .any(|entry| entry.name == OsStr::new(".gitignore")) =>
+            {
+                self.text(file)?
+            }
             _ => None,
         };
         let rules = Arc::new(DirectoryRules::new(above, dir, text.as_deref()));
@@ -540,7 +671,10 @@ impl Walk<'_> {
             let path = dir.join(&raw.name);
             let directory = raw.kind == FileKind::Directory;
             let kept = verdict(&self.docker, &rules, &path, directory) == Verdict::Kept;
-            if directory && (kept || self.docker.may_keep_below(&path)) && raw.name != OsStr::new(".git") {
+            if directory
+                && (kept || self.docker.may_keep_below(&path))
+                && raw.name != OsStr::new(".git")
+            {
                 pending.push(path.clone());
             }
             if kept {
@@ -555,20 +689,33 @@ impl Walk<'_> {
         let kind = match stat.kind {
             FileKind::File => EntryKind::File { size: stat.size },
             FileKind::Directory => EntryKind::Directory,
-            FileKind::Symlink => EntryKind::Symlink { target: self.repo.link_target(path)? },
+            FileKind::Symlink => EntryKind::Symlink {
+                target: self.repo.link_target(path)?,
+            },
             FileKind::Special => {
-                self.repo.state().skipped.insert(path.to_string_lossy().into_owned());
+                self.repo
+                    .state()
+                    .skipped
+                    .insert(path.to_string_lossy().into_owned());
                 return Ok(());
             }
         };
-        self.kept.insert(path.as_os_str().as_bytes().to_vec(), (kind, stat.mode));
+        self.kept
+            .insert(path.as_os_str().as_bytes().to_vec(), (kind, stat.mode));
         // A path that is kept inside an ignored directory brings its parents with it.
-        for parent in path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
+        for parent in path
+            .ancestors()
+            .skip(1)
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
             if self.kept.contains_key(parent.as_os_str().as_bytes()) {
                 break;
             }
             let mode = self.repo.stat(parent)?.mode;
-            self.kept.insert(parent.as_os_str().as_bytes().to_vec(), (EntryKind::Directory, mode));
+            self.kept.insert(
+                parent.as_os_str().as_bytes().to_vec(),
+                (EntryKind::Directory, mode),
+            );
         }
         Ok(())
     }
@@ -591,7 +738,11 @@ fn normal(path: &str) -> Option<String> {
 }
 
 pub(crate) fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+    if dir.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{dir}/{name}")
+    }
 }
 
 fn decode(path: &str, bytes: Vec<u8>) -> Result<Arc<str>, RepoError> {

@@ -8,20 +8,42 @@ use proptest::prelude::*;
 use super::*;
 
 const NODE: [(&str, &str); 3] = [
-    ("package.json", "{\"engines\":{\"node\":\"22\"},\"scripts\":{\"start\":\"node a.js\",\"build\":\"x\"},\"dependencies\":{\"a\":\"1\"}}"),
-    ("package-lock.json", "{\"packages\":{\"node_modules/a\":{\"hasInstallScript\":true}}}"),
-    ("Procfile", "web: node 'it''s \"a\" \\\\ b'\nrelease: node migrate.js"),
+    (
+        "package.json",
+        "{\"engines\":{\"node\":\"22\"},\"scripts\":{\"start\":\"node a.js\",\"build\":\"x\"},\"dependencies\":{\"a\":\"1\"}}",
+    ),
+    (
+        "package-lock.json",
+        "{\"packages\":{\"node_modules/a\":{\"hasInstallScript\":true}}}",
+    ),
+    (
+        "Procfile",
+        "web: node 'it''s \"a\" \\\\ b'\nrelease: node migrate.js",
+    ),
 ];
 
 fn samples() -> Vec<Vec<(&'static str, &'static str)>> {
     vec![
         NODE.to_vec(),
-        vec![("requirements.txt", "flask\ngunicorn"), ("app.py", "app = Flask(__name__)")],
-        vec![("pyproject.toml", "[project]\nname='a'\n"), ("uv.lock", ""), ("main.py", "")],
-        vec![("go.mod", "module a\n\ngo 1.24\n"), ("cmd/a/main.go", "package main")],
+        vec![
+            ("requirements.txt", "flask\ngunicorn"),
+            ("app.py", "app = Flask(__name__)"),
+        ],
+        vec![
+            ("pyproject.toml", "[project]\nname='a'\n"),
+            ("uv.lock", ""),
+            ("main.py", ""),
+        ],
+        vec![
+            ("go.mod", "module a\n\ngo 1.24\n"),
+            ("cmd/a/main.go", "package main"),
+        ],
         vec![("index.html", "hello"), ("404.html", "")],
         vec![("start.sh", "#!/bin/sh\n")],
-        vec![("nixpacks.toml", "[phases.setup]\naptPkgs=['jq']\n[start]\ncmd='x'\n[image]\nuser='app'\n[image.labels]\na='b'\n[hooks]\npreBuild=['a\\tb']")],
+        vec![(
+            "nixpacks.toml",
+            "[phases.setup]\naptPkgs=['jq']\n[start]\ncmd='x'\n[image]\nuser='app'\n[image.labels]\na='b'\n[hooks]\npreBuild=['a\\tb']",
+        )],
         vec![],
     ]
 }
@@ -29,15 +51,31 @@ fn samples() -> Vec<Vec<(&'static str, &'static str)>> {
 #[test]
 fn a_plan_fed_back_is_the_same_bytes_in_json_and_toml() {
     for files in samples() {
-        let first = plan(&Repo::in_memory(&files), &Overrides::default()).unwrap().plan;
-        for (name, text) in [("plan.json", first.to_json().unwrap()), ("plan.toml", first.to_toml().unwrap())] {
+        let first = plan(&Repo::in_memory(&files), &Overrides::default())
+            .unwrap()
+            .plan;
+        for (name, text) in [
+            ("plan.json", first.to_json().unwrap()),
+            ("plan.toml", first.to_toml().unwrap()),
+        ] {
             let mut again = files.clone();
             again.push((name, &text));
-            let overrides = Overrides { config_file: Some(PathBuf::from(name)), ..Overrides::default() };
+            let overrides = Overrides {
+                config_file: Some(PathBuf::from(name)),
+                ..Overrides::default()
+            };
             let second = plan(&Repo::in_memory(&again), &overrides).unwrap();
-            let text_again = if name == "plan.json" { second.plan.to_json() } else { second.plan.to_toml() };
+            let text_again = if name == "plan.json" {
+                second.plan.to_json()
+            } else {
+                second.plan.to_toml()
+            };
             assert_eq!(text_again.unwrap(), text);
-            assert!(second.providers.is_empty() && second.warnings.is_empty(), "{:?}", second.warnings);
+            assert!(
+                second.providers.is_empty() && second.warnings.is_empty(),
+                "{:?}",
+                second.warnings
+            );
         }
     }
 }
@@ -46,7 +84,11 @@ fn a_plan_fed_back_is_the_same_bytes_in_json_and_toml() {
 fn detect_and_plan_agree() {
     for files in samples() {
         let repo = Repo::in_memory(&files);
-        let names: Vec<String> = detect(&repo, &Overrides::default()).unwrap().into_iter().map(|one| one.name).collect();
+        let names: Vec<String> = detect(&repo, &Overrides::default())
+            .unwrap()
+            .into_iter()
+            .map(|one| one.name)
+            .collect();
         assert_eq!(names, plan(&repo, &Overrides::default()).unwrap().providers);
     }
 }
@@ -57,15 +99,33 @@ fn each_manifest_is_read_once_and_parsed_once() {
     detect(&repo, &Overrides::default()).unwrap();
     plan(&repo, &Overrides::default()).unwrap();
     let (reads, parses) = repo.counts();
-    assert_eq!(reads, BTreeMap::from([("Procfile".to_owned(), 1), ("package-lock.json".to_owned(), 1), ("package.json".to_owned(), 1)]));
-    assert_eq!(parses, BTreeMap::from([("package-lock.json".to_owned(), 1), ("package.json".to_owned(), 1)]));
-    assert_eq!(repo.files_read(), ["Procfile", "package-lock.json", "package.json"]);
+    assert_eq!(
+        reads,
+        BTreeMap::from([
+            ("Procfile".to_owned(), 1),
+            ("package-lock.json".to_owned(), 1),
+            ("package.json".to_owned(), 1)
+        ])
+    );
+    assert_eq!(
+        parses,
+        BTreeMap::from([
+            ("package-lock.json".to_owned(), 1),
+            ("package.json".to_owned(), 1)
+        ])
+    );
+    assert_eq!(
+        repo.files_read(),
+        ["Procfile", "package-lock.json", "package.json"]
+    );
 }
 
 #[test]
 fn a_plan_of_a_deep_tree_lists_the_root_alone() {
     let mut files = NODE.to_vec();
-    let names: Vec<String> = (0..2000).map(|index| format!("src/d{index}/deep/x.js")).collect();
+    let names: Vec<String> = (0..2000)
+        .map(|index| format!("src/d{index}/deep/x.js"))
+        .collect();
     files.extend(names.iter().map(|name| (name.as_str(), "")));
     let repo = Repo::in_memory(&files);
     plan(&repo, &Overrides::default()).unwrap();
@@ -75,16 +135,40 @@ fn a_plan_of_a_deep_tree_lists_the_root_alone() {
 #[test]
 fn nothing_found_is_an_empty_plan_with_advice() {
     let planned = plan(&Repo::in_memory(&[("Readme", "")]), &Overrides::default()).unwrap();
-    assert_eq!(planned.plan.to_json().unwrap(), "{\n  \"providers\": [],\n  \"phases\": {}\n}\n");
+    assert_eq!(
+        planned.plan.to_json().unwrap(),
+        "{\n  \"providers\": [],\n  \"phases\": {}\n}\n"
+    );
     assert!(planned.advice[0].contains("package.json"));
     let empty = plan(&Repo::in_memory(&[]), &Overrides::default()).unwrap();
     assert!(empty.advice[0].contains("empty"));
 }
 
 #[test]
+fn a_missing_start_command_is_a_warning_only_when_nothing_else_gives_one() {
+    let warned = |files: &[(&str, &str)]| {
+        plan(&Repo::in_memory(files), &Overrides::default())
+            .unwrap()
+            .warnings
+            .join("\n")
+            .contains("how to start")
+    };
+    assert!(warned(&[("package.json", "{}")]));
+    assert!(!warned(&[("package.json", "{}"), ("Procfile", "web: x")]));
+    assert!(!warned(&[
+        ("package.json", "{}"),
+        ("nixpacks.toml", "[start]\ncmd = 'x'")
+    ]));
+}
+
+#[test]
 fn a_circle_in_the_file_is_an_error_of_plan() {
     let toml = "[phases.a]\ndependsOn=['b']\n[phases.b]\ndependsOn=['a']";
-    let error = plan(&Repo::in_memory(&[("nixpacks.toml", toml)]), &Overrides::default()).unwrap_err();
+    let error = plan(
+        &Repo::in_memory(&[("nixpacks.toml", toml)]),
+        &Overrides::default(),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("a -> b -> a"), "{error}");
 }
 
@@ -95,7 +179,10 @@ fn a_plan_written_by_nixpacks_is_read_without_warnings() {
         "start":{"cmd":"./out","runImage":"ubuntu:noble","onlyIncludeFiles":["./out"],"user":"app"}}"#;
     let (plan, warnings) = BuildPlan::from_json("plan.json", text).unwrap();
     assert!(warnings.is_empty());
-    assert_eq!(plan.start.unwrap().run_image.as_deref(), Some("ubuntu:noble"));
+    assert_eq!(
+        plan.start.unwrap().run_image.as_deref(),
+        Some("ubuntu:noble")
+    );
 }
 
 #[test]
@@ -104,25 +191,60 @@ fn manifests_nested_100_000_deep_are_errors_and_no_stack_overflow() {
     let object = "{\"a\":".repeat(100_000);
     let toml = format!("a = {}", "[".repeat(100_000));
     let keys = format!("[{}]", vec!["a"; 100_000].join("."));
-    for (name, text) in [("package.json", &json), ("package.json", &object), ("nixpacks.json", &object), ("nixpacks.toml", &toml),
-        ("nixpacks.toml", &keys), ("pyproject.toml", &toml), ("pyproject.toml", &keys), ("mise.toml", &toml)] {
+    for (name, text) in [
+        ("package.json", &json),
+        ("package.json", &object),
+        ("nixpacks.json", &object),
+        ("nixpacks.toml", &toml),
+        ("nixpacks.toml", &keys),
+        ("pyproject.toml", &toml),
+        ("pyproject.toml", &keys),
+        ("mise.toml", &toml),
+    ] {
         let files = [(name, text.as_str()), ("main.py", "")];
-        assert!(plan(&Repo::in_memory(&files), &Overrides::default()).is_err(), "{name} {}", &text[..8]);
+        assert!(
+            plan(&Repo::in_memory(&files), &Overrides::default()).is_err(),
+            "{name} {}",
+            &text[..8]
+        );
     }
 }
 
 /// Every file that some reader reads.
 const READ: [&str; 16] = [
-    "package.json", "package-lock.json", ".nvmrc", ".tool-versions", "mise.toml", "requirements.txt", "pyproject.toml", "go.mod", "main.go",
-    "Staticfile", "start.sh", "Procfile", "nixpacks.toml", "nixpacks.json", ".dockerignore", ".gitignore",
+    "package.json",
+    "package-lock.json",
+    ".nvmrc",
+    ".tool-versions",
+    "mise.toml",
+    "requirements.txt",
+    "pyproject.toml",
+    "go.mod",
+    "main.go",
+    "Staticfile",
+    "start.sh",
+    "Procfile",
+    "nixpacks.toml",
+    "nixpacks.json",
+    ".dockerignore",
+    ".gitignore",
 ];
 
 fn read_all(name: &str, text: &str) {
-    let files = [(name, text), ("app.py", text), ("site/settings.py", text), ("manage.py", "")];
+    let files = [
+        (name, text),
+        ("app.py", text),
+        ("site/settings.py", text),
+        ("manage.py", ""),
+    ];
     let repo = Repo::in_memory(&files);
     for provider in languages::ALL {
         let _ = provider.detect(&repo);
-        let _ = provider.propose(&Request { repo: &repo, variables: &BTreeMap::new(), test: true });
+        let _ = provider.propose(&Request {
+            repo: &repo,
+            variables: &BTreeMap::new(),
+            test: true,
+        });
     }
     if let Ok(planned) = plan(&repo, &Overrides::default()) {
         let text = planned.plan.to_json().unwrap();

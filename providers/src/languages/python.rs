@@ -4,7 +4,7 @@
 //! - Version from: `NIXPACKS_PYTHON_VERSION`, `.python-version`, `runtime.txt`, `.tool-versions`, mise.toml, pyproject.toml `requires-python`
 //! - Installs with: `pip install -r requirements.txt`, else `uv sync` for a pyproject.toml, frozen when there is a uv.lock
 //! - Builds with: `uv sync` once more when the project itself is a package
-//! - Starts with: Django, FastAPI or Flask by their dependency, `main.py`, `app.py`, `python -m PROJECT`
+//! - Starts with: Django, `FastAPI` or Flask by their dependency, `main.py`, `app.py`, `python -m PROJECT`
 
 mod start;
 
@@ -31,8 +31,11 @@ impl Provider for Python {
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
         let manifests = ["requirements.txt", "pyproject.toml", "uv.lock", "Pipfile"];
-        let of = |files: &[&str], strength| Evidence::first_file(repo, files).map(|evidence| Claim { strength, evidence });
-        Ok(of(&manifests, Strength::Definite).or_else(|| of(&["main.py", "app.py"], Strength::Likely)))
+        let of = |files: &[&str], strength| {
+            Evidence::first_file(repo, files).map(|evidence| Claim { strength, evidence })
+        };
+        Ok(of(&manifests, Strength::Definite)
+            .or_else(|| of(&["main.py", "app.py"], Strength::Likely)))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -40,7 +43,13 @@ impl Provider for Python {
     }
 
     fn markers(&self) -> &'static [&'static str] {
-        &["requirements.txt", "pyproject.toml", "uv.lock", "main.py", "app.py"]
+        &[
+            "requirements.txt",
+            "pyproject.toml",
+            "uv.lock",
+            "main.py",
+            "app.py",
+        ]
     }
 }
 
@@ -106,14 +115,19 @@ struct Facts {
 impl Facts {
     fn read(request: &Request) -> Result<Self, PlanError> {
         let repo = request.repo;
-        let pyproject = repo.parsed("pyproject.toml", |text| read::toml::<Pyproject>("pyproject.toml", text))?;
+        let pyproject = repo.parsed("pyproject.toml", |text| {
+            read::toml::<Pyproject>("pyproject.toml", text)
+        })?;
         let mut warnings = Vec::new();
         let (manager, manager_reason) = manager(request, pyproject.as_deref(), &mut warnings)?;
         let mut requirements = Requirements::default();
         if manager == Manager::Pip {
             requirements.read(repo, "requirements.txt")?;
         }
-        let declared = pyproject.as_ref().and_then(|one| one.project.as_ref()).map(|project| &project.dependencies);
+        let declared = pyproject
+            .as_ref()
+            .and_then(|one| one.project.as_ref())
+            .map(|project| &project.dependencies);
         for line in declared.into_iter().flatten() {
             requirements.line(line);
         }
@@ -122,7 +136,10 @@ impl Facts {
             Manager::Uv { .. } => uv_manifests(repo, pyproject.as_deref(), requirements.local),
             Manager::None => Err("nothing is installed".to_owned()),
         };
-        let project = pyproject.as_ref().and_then(|one| one.project.as_ref()).and_then(|project| project.name.clone());
+        let project = pyproject
+            .as_ref()
+            .and_then(|one| one.project.as_ref())
+            .and_then(|project| project.name.clone());
         let chosen = start::choose(repo, &requirements.names, project.as_deref(), &mut warnings)?;
         Ok(Self {
             python: python_version(request, pyproject.as_deref())?,
@@ -142,35 +159,56 @@ impl Facts {
 fn python_version(request: &Request, pyproject: Option<&Pyproject>) -> Result<Tool, PlanError> {
     let repo = request.repo;
     let mut candidates = Vec::new();
-    candidates.extend(request.setting_with_evidence("PYTHON_VERSION").map(|(value, evidence)| Candidate::new(&value, evidence)));
+    candidates.extend(
+        request
+            .setting_with_evidence("PYTHON_VERSION")
+            .map(|(value, evidence)| Candidate::new(&value, evidence)),
+    );
     for file in [".python-version", "runtime.txt"] {
         candidates.extend(version::version_file(repo, file)?);
     }
     candidates.extend(version::tool_managers(repo, &["python"])?);
-    if let Some(range) = pyproject.and_then(|one| one.project.as_ref()).and_then(|project| project.requires_python.as_deref()) {
+    if let Some(range) = pyproject
+        .and_then(|one| one.project.as_ref())
+        .and_then(|project| project.requires_python.as_deref())
+    {
         let text = repo.text("pyproject.toml")?.unwrap_or_default();
         let line = read::line_of(&text, "requires-python");
-        candidates.push(Candidate::new(range, Evidence::key("pyproject.toml", "project.requires-python", line, range)));
+        candidates.push(Candidate::new(
+            range,
+            Evidence::key("pyproject.toml", "project.requires-python", line, range),
+        ));
     }
     version::python(&candidates)
 }
 
 /// Lock files of managers that are not here yet.
-const OTHER_LOCKS: [(&str, &str); 3] = [("poetry.lock", "poetry"), ("pdm.lock", "pdm"), ("Pipfile", "pipenv")];
+const OTHER_LOCKS: [(&str, &str); 3] = [
+    ("poetry.lock", "poetry"),
+    ("pdm.lock", "pdm"),
+    ("Pipfile", "pipenv"),
+];
 
-fn manager(request: &Request, pyproject: Option<&Pyproject>, warnings: &mut Vec<String>) -> Result<(Manager, String), PlanError> {
+fn manager(
+    request: &Request,
+    pyproject: Option<&Pyproject>,
+    warnings: &mut Vec<String>,
+) -> Result<(Manager, String), PlanError> {
     let repo = request.repo;
     let there = |file: &str| repo.is_file(file) && repo.in_image(file);
     let uv = || {
         let packaged = pyproject.is_some_and(|one| one.build_system.is_some());
         let wish = pyproject.and_then(|one| one.tool.as_ref()?.uv.as_ref()?.package);
-        Manager::Uv { locked: there("uv.lock"), package: wish.unwrap_or(packaged) }
+        Manager::Uv {
+            locked: there("uv.lock"),
+            package: wish.unwrap_or(packaged),
+        }
     };
     if let Some((name, evidence)) = request.setting_with_evidence("PYTHON_PACKAGE_MANAGER") {
         return match name.as_str() {
             "pip" => Ok((Manager::Pip, "NIXPACKS_PYTHON_PACKAGE_MANAGER".to_owned())),
             "uv" => Ok((uv(), "NIXPACKS_PYTHON_PACKAGE_MANAGER".to_owned())),
-            "auto" => detected_manager(repo, pyproject, &uv, warnings),
+            "auto" => Ok(detected_manager(repo, pyproject, &uv, warnings)),
             _ => Err(PlanError::Invalid {
                 file: evidence.file,
                 line: 1,
@@ -180,7 +218,7 @@ fn manager(request: &Request, pyproject: Option<&Pyproject>, warnings: &mut Vec<
             }),
         };
     }
-    detected_manager(repo, pyproject, &uv, warnings)
+    Ok(detected_manager(repo, pyproject, &uv, warnings))
 }
 
 fn detected_manager(
@@ -188,38 +226,51 @@ fn detected_manager(
     pyproject: Option<&Pyproject>,
     uv: &dyn Fn() -> Manager,
     warnings: &mut Vec<String>,
-) -> Result<(Manager, String), PlanError> {
+) -> (Manager, String) {
     let there = |file: &str| repo.is_file(file) && repo.in_image(file);
     if there("requirements.txt") {
         if there("uv.lock") {
             warnings.push("both requirements.txt and uv.lock are there; requirements.txt is used, as nixpacks does; remove one".to_owned());
         }
-        return Ok((Manager::Pip, "there is a requirements.txt".to_owned()));
+        return (Manager::Pip, "there is a requirements.txt".to_owned());
     }
     if there("uv.lock") {
-        return Ok((uv(), "there is a uv.lock".to_owned()));
+        return (uv(), "there is a uv.lock".to_owned());
     }
     let other = OTHER_LOCKS.iter().find(|(file, _)| there(file));
     if let Some((file, name)) = other {
-        warnings.push(format!("{file} is for {name}, which is not available yet; export a requirements.txt"));
+        warnings.push(format!(
+            "{file} is for {name}, which is not available yet; export a requirements.txt"
+        ));
     }
     match pyproject {
         Some(one) if one.project.is_some() || one.dependency_groups.is_some() => {
             if other.is_none() {
                 warnings.push("there is no uv.lock: each build may install other versions; run `uv lock` and commit it".to_owned());
             }
-            Ok((uv(), "pyproject.toml lists the dependencies".to_owned()))
+            (uv(), "pyproject.toml lists the dependencies".to_owned())
         }
-        Some(one) if one.tool.as_ref().is_some_and(|tools| tools.poetry.is_some()) => {
+        Some(one)
+            if one
+                .tool
+                .as_ref()
+                .is_some_and(|tools| tools.poetry.is_some()) =>
+        {
             warnings.push("[tool.poetry] of pyproject.toml needs poetry, which is not available yet; move the dependencies to [project]".to_owned());
-            Ok((Manager::None, "no manifest that pip or uv reads".to_owned()))
+            (Manager::None, "no manifest that pip or uv reads".to_owned())
         }
-        _ => Ok((Manager::None, "there are no dependencies".to_owned())),
+        _ => (Manager::None, "there are no dependencies".to_owned()),
     }
 }
 
-fn uv_manifests(repo: &Repo, pyproject: Option<&Pyproject>, local: Option<String>) -> Result<Vec<String>, String> {
-    let Some(pyproject) = pyproject else { return Err("there is no pyproject.toml".to_owned()) };
+fn uv_manifests(
+    repo: &Repo,
+    pyproject: Option<&Pyproject>,
+    local: Option<String>,
+) -> Result<Vec<String>, String> {
+    let Some(pyproject) = pyproject else {
+        return Err("there is no pyproject.toml".to_owned());
+    };
     if let Some(why) = local {
         return Err(why);
     }
@@ -229,15 +280,29 @@ fn uv_manifests(repo: &Repo, pyproject: Option<&Pyproject>, local: Option<String
     }
     let sources = uv.and_then(|uv| uv.sources.as_ref()).into_iter().flatten();
     for (name, source) in sources {
-        let tables: Vec<&toml::Value> = source.as_array().map_or_else(|| vec![source], |list| list.iter().collect());
-        if tables.iter().any(|table| table.get("path").is_some() || table.get("workspace").is_some()) {
+        let tables: Vec<&toml::Value> = source
+            .as_array()
+            .map_or_else(|| vec![source], |list| list.iter().collect());
+        if tables
+            .iter()
+            .any(|table| table.get("path").is_some() || table.get("workspace").is_some())
+        {
             return Err(format!("{name} is installed from a local path"));
         }
     }
     let mut files = strings(&["pyproject.toml", "uv.lock", "uv.toml", ".python-version"]);
     let project = pyproject.project.as_ref();
-    for value in project.into_iter().flat_map(|project| [&project.readme, &project.license]).flatten() {
-        files.extend(value.as_str().or_else(|| value.get("file").and_then(toml::Value::as_str)).map(str::to_owned));
+    for value in project
+        .into_iter()
+        .flat_map(|project| [&project.readme, &project.license])
+        .flatten()
+    {
+        files.extend(
+            value
+                .as_str()
+                .or_else(|| value.get("file").and_then(toml::Value::as_str))
+                .map(str::to_owned),
+        );
     }
     files.retain(|file| repo.in_image(file));
     Ok(files)
@@ -261,12 +326,19 @@ impl Requirements {
             if self.files.contains(&file) {
                 continue;
             }
-            let Some(text) = repo.text(&file)? else { continue };
+            let Some(text) = repo.text(&file)? else {
+                continue;
+            };
             self.files.push(file.clone());
             let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
             for line in logical_lines(&text) {
-                if let Some(included) = option(&line, &["-r", "--requirement", "-c", "--constraint"]) {
-                    if included.starts_with('/') || included.split('/').any(|part| part == "..") || included.contains("://") {
+                if let Some(included) =
+                    option(&line, &["-r", "--requirement", "-c", "--constraint"])
+                {
+                    if included.starts_with('/')
+                        || included.split('/').any(|part| part == "..")
+                        || included.contains("://")
+                    {
                         self.local = Some(format!("{file} includes {included}"));
                     } else {
                         pending.push(join(dir, included.trim_start_matches("./")));
@@ -274,7 +346,9 @@ impl Requirements {
                 } else if let Some(path) = option(&line, &["-e", "--editable"]) {
                     self.git |= path.starts_with("git+");
                     self.local = Some(format!("{file} installs {path} from the source"));
-                } else if option(&line, &["-f", "--find-links"]).is_some_and(|place| !place.contains("://")) {
+                } else if option(&line, &["-f", "--find-links"])
+                    .is_some_and(|place| !place.contains("://"))
+                {
                     self.local = Some(format!("{file} finds packages in a local folder"));
                 } else if !line.starts_with('-') {
                     self.line(&line);
@@ -291,7 +365,11 @@ impl Requirements {
         match pep508_rs::Requirement::<pep508_rs::VerbatimUrl>::from_str(bare) {
             Ok(requirement) => {
                 let name = requirement.name.to_string();
-                if requirement.extras.iter().any(|extra| extra.to_string() == "standard") {
+                if requirement
+                    .extras
+                    .iter()
+                    .any(|extra| extra.to_string() == "standard")
+                {
                     self.names.insert(format!("{name}[standard]"));
                 }
                 self.names.insert(name);
@@ -301,7 +379,9 @@ impl Requirements {
             }
             // A path, or a URL without a name: pip takes both.
             Err(_) if bare.contains("://") => {}
-            Err(_) if bare.starts_with('.') || bare.contains('/') => self.local = Some(format!("{bare} is a local path")),
+            Err(_) if bare.starts_with('.') || bare.contains('/') => {
+                self.local = Some(format!("{bare} is a local path"));
+            }
             Err(_) => {}
         }
     }
@@ -312,7 +392,11 @@ fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut current = String::new();
     for line in text.lines() {
-        let comment = if line.trim_start().starts_with('#') { Some(0) } else { line.find(" #").or_else(|| line.find("\t#")) };
+        let comment = if line.trim_start().starts_with('#') {
+            Some(0)
+        } else {
+            line.find(" #").or_else(|| line.find("\t#"))
+        };
         let line = line[..comment.unwrap_or(line.len())].trim_end();
         if let Some(head) = line.strip_suffix('\\') {
             current.push_str(head);
@@ -331,10 +415,13 @@ fn logical_lines(text: &str) -> Vec<String> {
 /// The value of an option line: `-r a`, `-ra`, `--requirement=a`.
 fn option<'a>(line: &'a str, names: &[&str]) -> Option<&'a str> {
     for name in names {
-        let Some(rest) = line.strip_prefix(name) else { continue };
+        let Some(rest) = line.strip_prefix(name) else {
+            continue;
+        };
         let separated = rest.starts_with([' ', '\t', '=']);
         if separated || (name.len() == 2 && !rest.is_empty()) {
-            return Some(rest.trim_start_matches([' ', '\t', '=']).trim()).filter(|value| !value.is_empty());
+            return Some(rest.trim_start_matches([' ', '\t', '=']).trim())
+                .filter(|value| !value.is_empty());
         }
     }
     None
@@ -342,11 +429,14 @@ fn option<'a>(line: &'a str, names: &[&str]) -> Option<&'a str> {
 
 /// Byte code whose content does not depend on clock or hash seed, so that two builds are alike; packages may hold
 /// templates that are no valid Python, hence the last part.
-const COMPILE: &str =
-    "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/venv/lib > /dev/null || true";
+const COMPILE: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/venv/lib > /dev/null || true";
 
 fn decide(facts: &Facts) -> Proposal {
-    let mut proposal = Proposal { metadata: strings(&["python"]), warnings: facts.warnings.clone(), ..Proposal::default() };
+    let mut proposal = Proposal {
+        metadata: strings(&["python"]),
+        warnings: facts.warnings.clone(),
+        ..Proposal::default()
+    };
     proposal.metadata.extend(facts.framework.map(str::to_owned));
     proposal.warnings.extend(facts.python.warnings.clone());
     proposal.decisions.push(facts.python.decision.clone());
@@ -355,13 +445,19 @@ fn decide(facts: &Facts) -> Proposal {
     if facts.dependencies.contains("psycopg2") {
         proposal.warnings.push("psycopg2 compiles against libpq: use psycopg2-binary, or add libpq-dev and libpq5 to aptPkgs".to_owned());
     }
-    let mut start = Start { nix_pkgs: Some(vec![facts.python.entry()]), ..Start::default() };
+    let mut start = Start {
+        nix_pkgs: Some(vec![facts.python.entry()]),
+        ..Start::default()
+    };
     match &facts.start {
         Some((command, decision)) => {
             start.cmd = Some(command.clone());
             proposal.decisions.push(decision.clone());
         }
-        None => proposal.warnings.push("nothing says how to start: add a Procfile, main.py, or --start-cmd".to_owned()),
+        None => {
+            proposal.without_start =
+                Some("add a main.py, or a Procfile with a web process".to_owned());
+        }
     }
     proposal.plan.start = Some(start);
     proposal
@@ -375,7 +471,11 @@ fn variables(facts: &Facts) -> BTreeMap<String, String> {
         ("PYTHONUNBUFFERED", "1"),
     ];
     match facts.manager {
-        Manager::Pip => pairs.extend([("PIP_DEFAULT_TIMEOUT", "100"), ("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_ROOT_USER_ACTION", "ignore")]),
+        Manager::Pip => pairs.extend([
+            ("PIP_DEFAULT_TIMEOUT", "100"),
+            ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+            ("PIP_ROOT_USER_ACTION", "ignore"),
+        ]),
         Manager::Uv { .. } => pairs.extend([
             ("UV_LINK_MODE", "copy"),
             ("UV_PROJECT_ENVIRONMENT", "/opt/venv"),
@@ -385,7 +485,10 @@ fn variables(facts: &Facts) -> BTreeMap<String, String> {
         ]),
         Manager::None => {}
     }
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn phases(facts: &Facts, decisions: &mut Vec<Decision>) -> BTreeMap<String, Phase> {
@@ -395,36 +498,75 @@ fn phases(facts: &Facts, decisions: &mut Vec<Decision>) -> BTreeMap<String, Phas
     }
     if facts.dependencies.contains("psycopg2") {
         tools.push("gcc".to_owned());
-        decisions.push(Decision::new("compiler", "gcc", "psycopg2 has no wheels; at build time alone"));
+        decisions.push(Decision::new(
+            "compiler",
+            "gcc",
+            "psycopg2 has no wheels; at build time alone",
+        ));
     }
     if facts.git {
         tools.push("git".to_owned());
-        decisions.push(Decision::new("git", "git", "a requirement comes from a git repository; at build time alone"));
+        decisions.push(Decision::new(
+            "git",
+            "git",
+            "a requirement comes from a git repository; at build time alone",
+        ));
     }
-    let mut phases = BTreeMap::from([("setup".to_owned(), Phase { nix_pkgs: Some(tools), ..Phase::default() })]);
+    let mut phases = BTreeMap::from([(
+        "setup".to_owned(),
+        Phase {
+            nix_pkgs: Some(tools),
+            ..Phase::default()
+        },
+    )]);
     let (install, build) = commands(facts);
     if !install.is_empty() {
         let (files, sees) = match &facts.manifests {
             Ok(files) => (Some(files.clone()), "sees the manifests alone".to_owned()),
             Err(why) => (None, format!("sees all files: {why}")),
         };
-        let choice = if facts.manager == Manager::Pip { "pip" } else { "uv" };
-        decisions.push(Decision::new("install", choice, format!("{}; {sees}", facts.manager_reason)));
+        let choice = if facts.manager == Manager::Pip {
+            "pip"
+        } else {
+            "uv"
+        };
+        decisions.push(Decision::new(
+            "install",
+            choice,
+            format!("{}; {sees}", facts.manager_reason),
+        ));
         phases.insert("install".to_owned(), phase("setup", install, facts, files));
     }
     if !build.is_empty() {
-        phases.insert("build".to_owned(), Phase { paths: None, ..phase("install", build, facts, None) });
+        phases.insert(
+            "build".to_owned(),
+            Phase {
+                paths: None,
+                ..phase("install", build, facts, None)
+            },
+        );
     }
     if facts.test {
-        let after = ["build", "install", "setup"].into_iter().find(|name| phases.contains_key(*name)).unwrap_or("setup");
-        let test = Phase { depends_on: Some(strings(&[after])), cmds: Some(strings(&["python -m pytest"])), ..Phase::default() };
+        let after = ["build", "install", "setup"]
+            .into_iter()
+            .find(|name| phases.contains_key(*name))
+            .unwrap_or("setup");
+        let test = Phase {
+            depends_on: Some(strings(&[after])),
+            cmds: Some(strings(&["python -m pytest"])),
+            ..Phase::default()
+        };
         phases.insert("test".to_owned(), test);
     }
     phases
 }
 
 fn phase(after: &str, cmds: Vec<String>, facts: &Facts, files: Option<Vec<String>>) -> Phase {
-    let cache = if facts.manager == Manager::Pip { "/root/.cache/pip" } else { "/root/.cache/uv" };
+    let cache = if facts.manager == Manager::Pip {
+        "/root/.cache/pip"
+    } else {
+        "/root/.cache/uv"
+    };
     Phase {
         depends_on: Some(strings(&[after])),
         cmds: Some(cmds),
@@ -441,12 +583,23 @@ fn commands(facts: &Facts) -> (Vec<String>, Vec<String>) {
         Manager::None => (Vec::new(), Vec::new()),
         Manager::Pip => {
             let pip = "/opt/venv/bin/pip install --no-compile -r requirements.txt";
-            (strings(&["python3 -m venv /opt/venv", pip, COMPILE]), Vec::new())
+            (
+                strings(&["python3 -m venv /opt/venv", pip, COMPILE]),
+                Vec::new(),
+            )
         }
         Manager::Uv { locked, package } => {
-            let sync = if locked { "uv sync --frozen --no-dev" } else { "uv sync --no-dev" };
+            let sync = if locked {
+                "uv sync --frozen --no-dev"
+            } else {
+                "uv sync --no-dev"
+            };
             let install = vec![format!("{sync} --no-install-project"), COMPILE.to_owned()];
-            let build = if package { vec![format!("{sync} --no-editable"), COMPILE.to_owned()] } else { Vec::new() };
+            let build = if package {
+                vec![format!("{sync} --no-editable"), COMPILE.to_owned()]
+            } else {
+                Vec::new()
+            };
             (install, build)
         }
     }

@@ -22,7 +22,10 @@ impl Provider for Shell {
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
         let script = script(repo)?;
-        Ok(script.map(|script| Claim { strength: Strength::Weak, evidence: Evidence::file(script, "a script at the root") }))
+        Ok(script.map(|script| Claim {
+            strength: Strength::Weak,
+            evidence: Evidence::file(script, "a script at the root"),
+        }))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -44,8 +47,16 @@ struct Facts {
 impl Facts {
     fn read(repo: &Repo) -> Result<Self, PlanError> {
         let script = script(repo)?;
-        let text = script.map(|script| repo.text(script)).transpose()?.flatten().unwrap_or_default();
-        Ok(Self { script, shebang: shebang(&text), carriage_returns: text.contains("\r\n") })
+        let text = script
+            .map(|script| repo.text(script))
+            .transpose()?
+            .flatten()
+            .unwrap_or_default();
+        Ok(Self {
+            script,
+            shebang: shebang(&text),
+            carriage_returns: text.contains("\r\n"),
+        })
     }
 }
 
@@ -55,8 +66,14 @@ fn script(repo: &Repo) -> Result<Option<&'static str>, PlanError> {
         return Ok(Some("start.sh"));
     }
     let mut scripts = Vec::new();
-    for script in ["run.sh", "main.sh"].into_iter().filter(|script| there(script)) {
-        if repo.text(script)?.is_some_and(|text| text.starts_with("#!")) {
+    for script in ["run.sh", "main.sh"]
+        .into_iter()
+        .filter(|script| there(script))
+    {
+        if repo
+            .text(script)?
+            .is_some_and(|text| text.starts_with("#!"))
+        {
             scripts.push(script);
         }
     }
@@ -71,28 +88,51 @@ fn shebang(text: &str) -> Option<String> {
     let line = text.lines().next()?.strip_prefix("#!")?;
     let mut words = line.split_whitespace();
     let first = words.next()?.rsplit('/').next()?;
-    let name = if first == "env" { words.find(|word| !word.starts_with('-') && !word.contains('='))? } else { first };
+    let name = if first == "env" {
+        words.find(|word| !word.starts_with('-') && !word.contains('='))?
+    } else {
+        first
+    };
     let name = name.rsplit('/').next()?;
-    name.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_+".contains(letter)).then(|| name.to_owned())
+    name.chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || ".-_+".contains(letter))
+        .then(|| name.to_owned())
 }
 
 fn decide(facts: &Facts) -> Proposal {
-    let mut proposal = Proposal { metadata: strings(&["shell"]), ..Proposal::default() };
+    let mut proposal = Proposal {
+        metadata: strings(&["shell"]),
+        ..Proposal::default()
+    };
     let Some(script) = facts.script else {
-        proposal.warnings.push("there is no start.sh to start".to_owned());
+        proposal
+            .warnings
+            .push("there is no start.sh to start".to_owned());
         return proposal;
     };
     let interpreter = facts.shebang.as_deref().unwrap_or("bash");
     if !matches!(interpreter, "bash" | "sh" | "dash") {
-        proposal.warnings.push(format!("{script} asks for {interpreter}; add it with `--pkgs {interpreter}` or aptPkgs"));
+        proposal.warnings.push(format!(
+            "{script} asks for {interpreter}; add it with `--pkgs {interpreter}` or aptPkgs"
+        ));
     }
     if facts.carriage_returns {
         proposal.warnings.push(format!("{script} has Windows line endings, at which {interpreter} stumbles; convert it with `dos2unix {script}`"));
     }
     let command = format!("{interpreter} {script}");
-    let reason = if facts.shebang.is_some() { "the interpreter of its first line" } else { "it names no interpreter" };
-    proposal.decisions.push(Decision::new("start", command.clone(), reason).from(Evidence::file(script, "the script")));
-    proposal.plan.start = Some(Start { cmd: Some(command), nix_pkgs: Some(Vec::new()), ..Start::default() });
+    let reason = if facts.shebang.is_some() {
+        "the interpreter of its first line"
+    } else {
+        "it names no interpreter"
+    };
+    proposal.decisions.push(
+        Decision::new("start", command.clone(), reason).from(Evidence::file(script, "the script")),
+    );
+    proposal.plan.start = Some(Start {
+        cmd: Some(command),
+        nix_pkgs: Some(Vec::new()),
+        ..Start::default()
+    });
     proposal
 }
 
@@ -103,7 +143,13 @@ mod tests {
 
     fn propose(files: &[(&str, &str)]) -> Proposal {
         let repo = Repo::in_memory(files);
-        Shell.propose(&Request { repo: &repo, variables: &BTreeMap::new(), test: false }).unwrap()
+        Shell
+            .propose(&Request {
+                repo: &repo,
+                variables: &BTreeMap::new(),
+                test: false,
+            })
+            .unwrap()
     }
 
     fn start(files: &[(&str, &str)]) -> Option<String> {
@@ -112,20 +158,45 @@ mod tests {
 
     #[test]
     fn the_shebang_names_the_interpreter() {
-        assert_eq!(start(&[("start.sh", "echo")]).as_deref(), Some("bash start.sh"));
-        assert_eq!(start(&[("start.sh", "#!/bin/sh -e\n")]).as_deref(), Some("sh start.sh"));
-        assert_eq!(start(&[("start.sh", "#!/usr/bin/env -S A=1 zsh -e\r\n")]).as_deref(), Some("zsh start.sh"));
-        assert_eq!(start(&[("run.sh", "#!/bin/bash\n")]).as_deref(), Some("bash run.sh"));
+        assert_eq!(
+            start(&[("start.sh", "echo")]).as_deref(),
+            Some("bash start.sh")
+        );
+        assert_eq!(
+            start(&[("start.sh", "#!/bin/sh -e\n")]).as_deref(),
+            Some("sh start.sh")
+        );
+        assert_eq!(
+            start(&[("start.sh", "#!/usr/bin/env -S A=1 zsh -e\r\n")]).as_deref(),
+            Some("zsh start.sh")
+        );
+        assert_eq!(
+            start(&[("run.sh", "#!/bin/bash\n")]).as_deref(),
+            Some("bash run.sh")
+        );
     }
 
     #[test]
     fn two_other_scripts_or_one_without_a_shebang_are_no_program() {
-        assert_eq!(start(&[("run.sh", "#!/bin/sh"), ("main.sh", "#!/bin/sh")]), None);
-        assert!(Shell.detect(&Repo::in_memory(&[("run.sh", "echo")])).unwrap().is_none());
+        assert_eq!(
+            start(&[("run.sh", "#!/bin/sh"), ("main.sh", "#!/bin/sh")]),
+            None
+        );
+        assert!(
+            Shell
+                .detect(&Repo::in_memory(&[("run.sh", "echo")]))
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
     fn windows_line_endings_and_strange_interpreters_warn() {
-        assert_eq!(propose(&[("start.sh", "#!/bin/zsh\r\necho\r\n")]).warnings.len(), 2);
+        assert_eq!(
+            propose(&[("start.sh", "#!/bin/zsh\r\necho\r\n")])
+                .warnings
+                .len(),
+            2
+        );
     }
 }

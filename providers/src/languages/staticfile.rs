@@ -28,13 +28,19 @@ impl Provider for Staticfile {
     }
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
-        for (file, strength) in [("Staticfile", Strength::Definite), ("index.html", Strength::Likely)] {
+        for (file, strength) in [
+            ("Staticfile", Strength::Definite),
+            ("index.html", Strength::Likely),
+        ] {
             if let Some(evidence) = Evidence::first_file(repo, &[file]) {
                 return Ok(Some(Claim { strength, evidence }));
             }
         }
         let folder = FOLDERS.into_iter().find(|folder| holds_files(repo, folder));
-        Ok(folder.map(|folder| Claim { strength: Strength::Weak, evidence: Evidence::file(folder, "a folder of files to serve") }))
+        Ok(folder.map(|folder| Claim {
+            strength: Strength::Weak,
+            evidence: Evidence::file(folder, "a folder of files to serve"),
+        }))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -47,7 +53,8 @@ impl Provider for Staticfile {
 }
 
 fn holds_files(repo: &Repo, folder: &str) -> bool {
-    repo.list(folder).is_ok_and(|entries| entries.iter().any(|entry| entry.kind != FileKind::Special))
+    repo.list(folder)
+        .is_ok_and(|entries| entries.iter().any(|entry| entry.kind != FileKind::Special))
 }
 
 /// Everything that decisions about static files rest on, read once.
@@ -66,12 +73,24 @@ impl Facts {
         let text = repo.text("Staticfile")?.unwrap_or_default();
         let file = StaticfileText::parse(&text);
         let (root, root_evidence) = root(request, &file)?;
-        let below = |page: &str| if root == "." { page.to_owned() } else { format!("{root}/{page}") };
+        let below = |page: &str| {
+            if root == "." {
+                page.to_owned()
+            } else {
+                format!("{root}/{page}")
+            }
+        };
         let mut error_pages = file.error_pages;
         if repo.is_file(&below("404.html")) {
-            error_pages.entry(404).or_insert_with(|| "/404.html".to_owned());
+            error_pages
+                .entry(404)
+                .or_insert_with(|| "/404.html".to_owned());
         }
-        let on = |key: &str, words: &[&str]| file.values.get(key).map(|value| words.contains(&value.0.as_str()));
+        let on = |key: &str, words: &[&str]| {
+            file.values
+                .get(key)
+                .map(|value| words.contains(&value.0.as_str()))
+        };
         Ok(Self {
             listing: on("directory", &["visible", "true", "enabled"]).unwrap_or(false),
             gzip: !on("gzip", &["off", "false", "disabled"]).unwrap_or(false),
@@ -101,21 +120,32 @@ impl StaticfileText {
                 continue;
             }
             let Some((key, value)) = bare.split_once(':') else {
-                file.warnings.push(format!("Staticfile:{}: not \"key: value\"; the line is ignored", index + 1));
+                file.warnings.push(format!(
+                    "Staticfile:{}: not \"key: value\"; the line is ignored",
+                    index + 1
+                ));
                 continue;
             };
             let value = value.trim().trim_matches(['"', '\'']).to_owned();
             let nested = line.starts_with([' ', '\t']);
             match (nested, key.trim()) {
                 (true, code) if table.starts_with("status_code") => match code.parse() {
-                    Ok(code) if (400..600).contains(&code) && safe(&value) => drop(file.error_pages.insert(code, value)),
-                    _ => file.warnings.push(format!("Staticfile:{}: not \"404: /page.html\"; the line is ignored", index + 1)),
+                    Ok(code) if (400..600).contains(&code) && safe(&value) => {
+                        drop(file.error_pages.insert(code, value));
+                    }
+                    _ => file.warnings.push(format!(
+                        "Staticfile:{}: not \"404: /page.html\"; the line is ignored",
+                        index + 1
+                    )),
                 },
                 (_, key @ ("root" | "directory" | "gzip" | "status_code" | "status_codes")) => {
-                    table = key.to_owned();
+                    key.clone_into(&mut table);
                     file.values.insert(key.to_owned(), (value, index + 1));
                 }
-                (_, key) => file.warnings.push(format!("Staticfile:{}: {key} is not supported and ignored", index + 1)),
+                (_, key) => file.warnings.push(format!(
+                    "Staticfile:{}: {key} is not supported and ignored",
+                    index + 1
+                )),
             }
         }
         file
@@ -124,52 +154,110 @@ impl StaticfileText {
 
 /// Characters that mean nothing to nginx.
 fn safe(path: &str) -> bool {
-    !path.is_empty() && path.chars().all(|letter| letter.is_alphanumeric() || "/._-@+".contains(letter))
+    !path.is_empty()
+        && path
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || "/._-@+".contains(letter))
 }
 
 fn root(request: &Request, file: &StaticfileText) -> Result<(String, Evidence), PlanError> {
     let repo = request.repo;
-    let given = request.setting_with_evidence("STATICFILE_ROOT").or_else(|| {
-        let (value, line) = file.values.get("root")?;
-        Some((value.clone(), Evidence::key("Staticfile", "root", Some(*line), value)))
-    });
+    let given = request
+        .setting_with_evidence("STATICFILE_ROOT")
+        .or_else(|| {
+            let (value, line) = file.values.get("root")?;
+            Some((
+                value.clone(),
+                Evidence::key("Staticfile", "root", Some(*line), value),
+            ))
+        });
     if let Some((root, evidence)) = given {
-        let clean = root.trim_start_matches("./").trim_start_matches('/').trim_end_matches('/').to_owned();
-        let clean = if clean.is_empty() { ".".to_owned() } else { clean };
+        let clean = root
+            .trim_start_matches("./")
+            .trim_start_matches('/')
+            .trim_end_matches('/')
+            .to_owned();
+        let clean = if clean.is_empty() {
+            ".".to_owned()
+        } else {
+            clean
+        };
         if !safe(&clean) || clean.split('/').any(|part| part == "..") {
-            let (line, key) = (evidence.line.unwrap_or(1), evidence.key.clone().unwrap_or_default());
+            let (line, key) = (
+                evidence.line.unwrap_or(1),
+                evidence.key.clone().unwrap_or_default(),
+            );
             let message = format!("{root:?} is not a folder of the application");
-            return Err(PlanError::Invalid { file: evidence.file, line, column: 1, key, message });
+            return Err(PlanError::Invalid {
+                file: evidence.file,
+                line,
+                column: 1,
+                key,
+                message,
+            });
         }
         return Ok((clean, evidence));
     }
     // A page decides; without any, the first folder, as nixpacks does.
     let page = |folder: &str| repo.in_image(&format!("{folder}/index.html"));
-    let folder = if repo.in_image("index.html") { None } else {
-        FOLDERS.into_iter().find(|folder| page(folder)).or_else(|| FOLDERS.into_iter().find(|folder| holds_files(repo, folder)))
+    let folder = if repo.in_image("index.html") {
+        None
+    } else {
+        FOLDERS
+            .into_iter()
+            .find(|folder| page(folder))
+            .or_else(|| FOLDERS.into_iter().find(|folder| holds_files(repo, folder)))
     };
     Ok(match folder {
-        Some(folder) => (folder.to_owned(), Evidence::file(folder, "the folder to serve")),
+        Some(folder) => (
+            folder.to_owned(),
+            Evidence::file(folder, "the folder to serve"),
+        ),
         None => (".".to_owned(), Evidence::file("index.html", "at the root")),
     })
 }
 
 fn decide(facts: &Facts) -> Result<Proposal, PlanError> {
-    let mut proposal = Proposal { metadata: strings(&["staticfile"]), warnings: facts.warnings.clone(), ..Proposal::default() };
-    let root = if facts.root == "." { "/app".to_owned() } else { format!("/app/{}", facts.root) };
-    proposal.decisions.push(Decision::new("root", root.clone(), "what is served").from(facts.root_evidence.clone()));
+    let mut proposal = Proposal {
+        metadata: strings(&["staticfile"]),
+        warnings: facts.warnings.clone(),
+        ..Proposal::default()
+    };
+    let root = if facts.root == "." {
+        "/app".to_owned()
+    } else {
+        format!("/app/{}", facts.root)
+    };
+    proposal.decisions.push(
+        Decision::new("root", root.clone(), "what is served").from(facts.root_evidence.clone()),
+    );
     let plan = &mut proposal.plan;
-    plan.static_assets.insert("nginx.conf".to_owned(), render(facts, &root)?);
+    plan.static_assets
+        .insert("nginx.conf".to_owned(), render(facts, &root)?);
     plan.phase("setup").nix_pkgs = Some(strings(&["nginx"]));
-    plan.start = Some(Start { cmd: Some(START.to_owned()), nix_pkgs: Some(strings(&["nginx"])), ..Start::default() });
-    proposal.decisions.push(Decision::new("start", "nginx", "on $PORT, or 80"));
+    plan.start = Some(Start {
+        cmd: Some(START.to_owned()),
+        nix_pkgs: Some(strings(&["nginx"])),
+        ..Start::default()
+    });
+    proposal
+        .decisions
+        .push(Decision::new("start", "nginx", "on $PORT, or 80"));
     Ok(proposal)
 }
 
 fn render(facts: &Facts, root: &str) -> Result<String, PlanError> {
-    let failed = |error: minijinja::Error| PlanError::Template { template: "nginx.conf", message: error.to_string() };
+    let failed = |error: minijinja::Error| PlanError::Template {
+        template: "nginx.conf",
+        message: error.to_string(),
+    };
     let mut syntax = minijinja::syntax::SyntaxConfig::builder();
-    let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build().map_err(failed)?;
+    let syntax = syntax
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build()
+        .map_err(failed)?;
     let mut environment = minijinja::Environment::new();
     environment.set_syntax(syntax);
     let pages: Vec<(u16, String)> = facts.error_pages.clone().into_iter().collect();
@@ -183,8 +271,15 @@ mod tests {
 
     fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
         let repo = Repo::in_memory(files);
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Staticfile.propose(&Request { repo: &repo, variables: &variables, test: false })
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Staticfile.propose(&Request {
+            repo: &repo,
+            variables: &variables,
+            test: false,
+        })
     }
 
     fn conf(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {
@@ -195,8 +290,16 @@ mod tests {
     fn a_page_at_the_root_is_served_from_there_and_one_in_public_from_public() {
         assert!(conf(&[("index.html", ""), ("public/x.css", "")], &[]).contains("root \"/app\";"));
         assert!(conf(&[("public/index.html", "")], &[]).contains("root \"/app/public\";"));
-        assert!(conf(&[("dist/a", ""), ("index/index.html", "")], &[]).contains("root \"/app/index\";"));
-        assert!(conf(&[("index.html", "")], &[("NIXPACKS_STATICFILE_ROOT", "/site/")]).contains("root \"/app/site\";"));
+        assert!(
+            conf(&[("dist/a", ""), ("index/index.html", "")], &[]).contains("root \"/app/index\";")
+        );
+        assert!(
+            conf(
+                &[("index.html", "")],
+                &[("NIXPACKS_STATICFILE_ROOT", "/site/")]
+            )
+            .contains("root \"/app/site\";")
+        );
     }
 
     #[test]
@@ -204,22 +307,38 @@ mod tests {
         let text = "root: www\r\ndirectory: visible\ngzip: off\nstatus_codes:\n  404: /lost.html\npushstate: enabled\n";
         let proposal = propose(&[("Staticfile", text)], &[]).unwrap();
         let conf = &proposal.plan.static_assets["nginx.conf"];
-        for line in ["root \"/app/www\";", "autoindex on;", "gzip off;", "error_page 404 /lost.html;"] {
+        for line in [
+            "root \"/app/www\";",
+            "autoindex on;",
+            "gzip off;",
+            "error_page 404 /lost.html;",
+        ] {
             assert!(conf.contains(line), "{line} in {conf}");
         }
-        assert_eq!(proposal.warnings, ["Staticfile:6: pushstate is not supported and ignored"]);
+        assert_eq!(
+            proposal.warnings,
+            ["Staticfile:6: pushstate is not supported and ignored"]
+        );
     }
 
     #[test]
     fn a_root_outside_or_with_nginx_syntax_is_refused() {
         for root in ["../etc", "a/../../b", "a\"; return 200", "$x"] {
-            assert!(propose(&[("index.html", "")], &[("NIXPACKS_STATICFILE_ROOT", root)]).is_err(), "{root}");
+            assert!(
+                propose(&[("index.html", "")], &[("NIXPACKS_STATICFILE_ROOT", root)]).is_err(),
+                "{root}"
+            );
         }
     }
 
     #[test]
     fn the_start_command_finds_the_port_in_the_configuration() {
-        assert_eq!(conf(&[("index.html", "")], &[]).matches("listen 80;").count(), 1);
+        assert_eq!(
+            conf(&[("index.html", "")], &[])
+                .matches("listen 80;")
+                .count(),
+            1
+        );
         assert!(START.contains("s/listen 80;/"));
     }
 }

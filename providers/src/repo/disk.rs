@@ -21,13 +21,19 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn open(dir: &Path) -> Result<Disk, RepoError> {
-        let refuse = |reason: String| RepoError::Root { path: dir.to_owned(), reason };
+        let refuse = |reason: String| RepoError::Root {
+            path: dir.to_owned(),
+            reason,
+        };
         let root = std::fs::canonicalize(dir).map_err(|error| refuse(sentence(&error)))?;
         if root == Path::new("/") {
-            return Err(refuse("it is the root of the file system, not an application".to_owned()));
+            return Err(refuse(
+                "it is the root of the file system, not an application".to_owned(),
+            ));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&root, flags, Mode::empty()).map_err(|error| refuse(sentence(&error.into())))?;
+        let fd = rustix::fs::open(&root, flags, Mode::empty())
+            .map_err(|error| refuse(sentence(&error.into())))?;
         Ok(Disk { root, dir: fd })
     }
 
@@ -50,7 +56,9 @@ impl Disk {
     /// The same for a path that the user gave, which may lie anywhere.
     pub(crate) fn read_given(&self, path: &Path) -> Result<Option<Vec<u8>>, RepoError> {
         let name = path.to_string_lossy();
-        read_by(&name, |flags| rustix::fs::openat(&self.dir, path, flags | OFlags::CLOEXEC, Mode::empty()))
+        read_by(&name, |flags| {
+            rustix::fs::openat(&self.dir, path, flags | OFlags::CLOEXEC, Mode::empty())
+        })
     }
 
     /// The names in a directory, sorted by bytes; empty when there is none. A link to a directory is not followed.
@@ -82,7 +90,9 @@ impl Disk {
     /// What a path is, a link at its end not followed. Permission bits without setuid and setgid.
     pub(crate) fn stat(&self, path: &Path) -> Result<Stat, RepoError> {
         let failed = |error: Errno| refused("read", path, error);
-        let fd = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW).map_err(failed)?;
+        let fd = self
+            .resolve(path, OFlags::PATH | OFlags::NOFOLLOW)
+            .map_err(failed)?;
         let stat = rustix::fs::fstat(&fd).map_err(failed)?;
         Ok(Stat {
             kind: kind_of(FileType::from_raw_mode(stat.st_mode)),
@@ -94,13 +104,19 @@ impl Disk {
     /// Where a link points, as written.
     pub(crate) fn link_target(&self, path: &Path) -> Result<PathBuf, RepoError> {
         let failed = |error: Errno| refused("read", path, error);
-        let fd = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW).map_err(failed)?;
+        let fd = self
+            .resolve(path, OFlags::PATH | OFlags::NOFOLLOW)
+            .map_err(failed)?;
         let target = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(failed)?;
         Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let flags = flags | OFlags::CLOEXEC;
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..16 {
@@ -133,7 +149,10 @@ impl Disk {
     }
 }
 
-fn read_by(path: &str, open: impl Fn(OFlags) -> Result<OwnedFd, Errno>) -> Result<Option<Vec<u8>>, RepoError> {
+fn read_by(
+    path: &str,
+    open: impl Fn(OFlags) -> Result<OwnedFd, Errno>,
+) -> Result<Option<Vec<u8>>, RepoError> {
     // First without opening the file itself: opening a device or a FIFO can already do something, or wait.
     let probe = match open(OFlags::PATH) {
         Ok(fd) => fd,
@@ -141,20 +160,35 @@ fn read_by(path: &str, open: impl Fn(OFlags) -> Result<OwnedFd, Errno>) -> Resul
         Err(error) => return Err(refused("read", Path::new(path), error)),
     };
     let failed = |error: Errno| refused("read", Path::new(path), error);
-    regular(path, FileType::from_raw_mode(rustix::fs::fstat(&probe).map_err(failed)?.st_mode))?;
+    regular(
+        path,
+        FileType::from_raw_mode(rustix::fs::fstat(&probe).map_err(failed)?.st_mode),
+    )?;
     let fd = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map_err(failed)?;
     // Again on what was opened: the name may have changed hands in between.
     let stat = rustix::fs::fstat(&fd).map_err(failed)?;
     regular(path, FileType::from_raw_mode(stat.st_mode))?;
     let size = u64::try_from(stat.st_size).unwrap_or_default();
     if size > MANIFEST_LIMIT {
-        return Err(RepoError::TooLarge { path: path.to_owned(), size });
+        return Err(RepoError::TooLarge {
+            path: path.to_owned(),
+            size,
+        });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    let read = File::from(fd).take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes);
-    read.map_err(|source| RepoError::Io { action: "read", path: path.to_owned(), source })?;
+    let read = File::from(fd)
+        .take(MANIFEST_LIMIT + 1)
+        .read_to_end(&mut bytes);
+    read.map_err(|source| RepoError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     if bytes.len() as u64 > MANIFEST_LIMIT {
-        return Err(RepoError::TooLarge { path: path.to_owned(), size: bytes.len() as u64 });
+        return Err(RepoError::TooLarge {
+            path: path.to_owned(),
+            size: bytes.len() as u64,
+        });
     }
     Ok(Some(bytes))
 }
@@ -177,15 +211,26 @@ fn regular(path: &str, kind: FileType) -> Result<(), RepoError> {
         FileType::CharacterDevice | FileType::BlockDevice => "device",
         _ => "special file",
     };
-    Err(RepoError::NotAFile { path: path.to_owned(), kind })
+    Err(RepoError::NotAFile {
+        path: path.to_owned(),
+        kind,
+    })
 }
 
 fn refused(action: &'static str, path: &Path, error: Errno) -> RepoError {
     let path = path.to_string_lossy().into_owned();
-    let path = if path.is_empty() { ".".to_owned() } else { path };
+    let path = if path.is_empty() {
+        ".".to_owned()
+    } else {
+        path
+    };
     match error {
         Errno::XDEV => RepoError::Outside { path },
-        error => RepoError::Io { action, path, source: error.into() },
+        error => RepoError::Io {
+            action,
+            path,
+            source: error.into(),
+        },
     }
 }
 
@@ -194,5 +239,8 @@ pub(crate) fn sentence(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_lowercase().collect::<String>() + letters.as_str())
+        .unwrap_or_default()
 }

@@ -33,18 +33,29 @@ pub(crate) struct DirectoryRules {
 
 impl DirectoryRules {
     pub(crate) fn new(above: Option<Arc<DirectoryRules>>, dir: &Path, text: Option<&str>) -> Self {
-        let ignored = above.as_ref().is_some_and(|above| above.verdict(dir, true) == Verdict::Ignored);
+        let ignored = above
+            .as_ref()
+            .is_some_and(|above| above.verdict(dir, true) == Verdict::Ignored);
         let mut warnings = Vec::new();
         let own = text.filter(|_| !ignored).map(|text| {
             // The builder joins paths with its root; "/" stands for the repository's own.
             let mut builder = GitignoreBuilder::new(Path::new("/").join(dir));
             for (number, line) in text.lines().take(PATTERN_LIMIT).enumerate() {
-                let added = if line.len() > LINE_LIMIT { Err("line too long".to_owned()) } else {
-                    builder.add_line(None, line).map(|_| ()).map_err(|error| error.to_string())
+                let added = if line.len() > LINE_LIMIT {
+                    Err("line too long".to_owned())
+                } else {
+                    builder
+                        .add_line(None, line)
+                        .map(|_| ())
+                        .map_err(|error| error.to_string())
                 };
                 if let Err(error) = added {
                     let file = dir.join(".gitignore");
-                    warnings.push(format!("{}:{}: pattern not understood: {error}", file.display(), number + 1));
+                    warnings.push(format!(
+                        "{}:{}: pattern not understood: {error}",
+                        file.display(),
+                        number + 1
+                    ));
                 }
             }
             builder.build()
@@ -57,7 +68,12 @@ impl DirectoryRules {
             }
             _ => None,
         };
-        Self { above, own, ignored, warnings }
+        Self {
+            above,
+            own,
+            ignored,
+            warnings,
+        }
     }
 
     /// The nearest file that says something decides.
@@ -112,8 +128,15 @@ impl DockerIgnore {
                 continue;
             }
             match pattern(&body) {
-                Some((regex, literal)) => rules.patterns.push(Pattern { regex, negated, literal }),
-                None => rules.warnings.push(format!(".dockerignore:{}: pattern not understood", number + 1)),
+                Some((regex, literal)) => rules.patterns.push(Pattern {
+                    regex,
+                    negated,
+                    literal,
+                }),
+                None => rules.warnings.push(format!(
+                    ".dockerignore:{}: pattern not understood",
+                    number + 1
+                )),
             }
         }
         rules
@@ -122,8 +145,16 @@ impl DockerIgnore {
     /// `None` when no pattern matches the path or a directory above it.
     pub(crate) fn verdict(&self, path: &Path) -> Option<Verdict> {
         let bytes = path.as_os_str().as_bytes();
-        let last = self.patterns.iter().rev().find(|pattern| pattern.regex.is_match(bytes))?;
-        Some(if last.negated { Verdict::Kept } else { Verdict::Ignored })
+        let last = self
+            .patterns
+            .iter()
+            .rev()
+            .find(|pattern| pattern.regex.is_match(bytes))?;
+        Some(if last.negated {
+            Verdict::Kept
+        } else {
+            Verdict::Ignored
+        })
     }
 
     /// Whether a `!` pattern could match something below this directory.
@@ -131,7 +162,9 @@ impl DockerIgnore {
         let mut prefix = dir.as_os_str().as_bytes().to_vec();
         prefix.push(b'/');
         let mut negated = self.patterns.iter().filter(|pattern| pattern.negated);
-        negated.any(|pattern| pattern.literal.starts_with(&prefix) || prefix.starts_with(&pattern.literal))
+        negated.any(|pattern| {
+            pattern.literal.starts_with(&prefix) || prefix.starts_with(&pattern.literal)
+        })
     }
 }
 
@@ -155,7 +188,12 @@ fn pattern(text: &str) -> Option<(Regex, Vec<u8>)> {
     if text.len() > LINE_LIMIT {
         return None;
     }
-    let literal = text.split(['*', '?', '[', '\\']).next().unwrap_or_default().as_bytes().to_vec();
+    let literal = text
+        .split(['*', '?', '[', '\\'])
+        .next()
+        .unwrap_or_default()
+        .as_bytes()
+        .to_vec();
     let mut regex = String::from("^");
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -173,7 +211,12 @@ fn pattern(text: &str) -> Option<(Regex, Vec<u8>)> {
         }
     }
     regex.push_str("(?:/.*)?$");
-    let built = RegexBuilder::new(&regex).unicode(false).dot_matches_new_line(true).size_limit(1 << 20).build().ok()?;
+    let built = RegexBuilder::new(&regex)
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .size_limit(1 << 20)
+        .build()
+        .ok()?;
     Some((built, literal))
 }
 

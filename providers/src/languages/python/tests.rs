@@ -6,8 +6,15 @@ fn propose(files: &[(&str, &str)]) -> Proposal {
 
 fn propose_with(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
     let repo = Repo::in_memory(files);
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Python.propose(&Request { repo: &repo, variables: &variables, test: true })
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Python.propose(&Request {
+        repo: &repo,
+        variables: &variables,
+        test: true,
+    })
 }
 
 fn start(files: &[(&str, &str)]) -> String {
@@ -16,84 +23,207 @@ fn start(files: &[(&str, &str)]) -> String {
 
 #[test]
 fn requirements_are_installed_from_their_files_alone() {
-    let proposal = propose(&[("requirements.txt", "-r reqs/base.txt\nflask"), ("reqs/base.txt", "-c pins.txt\ngunicorn \\\n  --hash=sha256:ab # x\n"), ("reqs/pins.txt", ""), ("main.py", "")]);
+    let proposal = propose(&[
+        ("requirements.txt", "-r reqs/base.txt\nflask"),
+        (
+            "reqs/base.txt",
+            "-c pins.txt\ngunicorn \\\n  --hash=sha256:ab # x\n",
+        ),
+        ("reqs/pins.txt", ""),
+        ("main.py", ""),
+    ]);
     let install = &proposal.plan.phases["install"];
-    assert_eq!(install.only_include_files.as_deref().unwrap(), ["reqs/base.txt", "reqs/pins.txt", "requirements.txt"]);
-    assert_eq!(install.cmds.as_ref().unwrap()[1], "/opt/venv/bin/pip install --no-compile -r requirements.txt");
+    assert_eq!(
+        install.only_include_files.as_deref().unwrap(),
+        ["reqs/base.txt", "reqs/pins.txt", "requirements.txt"]
+    );
+    assert_eq!(
+        install.cmds.as_ref().unwrap()[1],
+        "/opt/venv/bin/pip install --no-compile -r requirements.txt"
+    );
     assert_eq!(install.paths.as_deref().unwrap(), ["/opt/venv/bin"]);
-    assert_eq!(proposal.plan.phases["setup"].nix_pkgs.as_deref().unwrap(), ["python@3.13"]);
-    assert_eq!(proposal.plan.start.unwrap().nix_pkgs.unwrap(), ["python@3.13"]);
+    assert_eq!(
+        proposal.plan.phases["setup"].nix_pkgs.as_deref().unwrap(),
+        ["python@3.13"]
+    );
+    assert_eq!(
+        proposal.plan.start.unwrap().nix_pkgs.unwrap(),
+        ["python@3.13"]
+    );
 }
 
 #[test]
 fn local_requirements_need_the_source() {
-    for line in ["-e .", "./lib", "lib/a.whl", "a @ file:///x", "-r ../x.txt", "-f wheels"] {
-        assert_eq!(propose(&[("requirements.txt", line)]).plan.phases["install"].only_include_files, None, "{line}");
+    for line in [
+        "-e .",
+        "./lib",
+        "lib/a.whl",
+        "a @ file:///x",
+        "-r ../x.txt",
+        "-f wheels",
+    ] {
+        assert_eq!(
+            propose(&[("requirements.txt", line)]).plan.phases["install"].only_include_files,
+            None,
+            "{line}"
+        );
     }
     let git = propose(&[("requirements.txt", "a @ git+https://example.org/a")]);
-    assert_eq!(git.plan.phases["setup"].nix_pkgs.as_deref().unwrap(), ["python@3.13", "git"]);
+    assert_eq!(
+        git.plan.phases["setup"].nix_pkgs.as_deref().unwrap(),
+        ["python@3.13", "git"]
+    );
 }
 
 #[test]
 fn a_uv_lock_is_installed_frozen_and_a_package_in_the_build_phase() {
     let project = "[project]\nname = 'a-b'\nreadme = 'README.md'\nrequires-python = '>=3.11'\n";
-    let plain = propose(&[("pyproject.toml", project), ("uv.lock", ""), ("README.md", ""), ("a_b/__main__.py", "")]);
+    let plain = propose(&[
+        ("pyproject.toml", project),
+        ("uv.lock", ""),
+        ("README.md", ""),
+        ("a_b/__main__.py", ""),
+    ]);
     let install = &plain.plan.phases["install"];
-    assert_eq!(install.cmds.as_ref().unwrap()[0], "uv sync --frozen --no-dev --no-install-project");
-    assert_eq!(install.only_include_files.as_deref().unwrap(), ["pyproject.toml", "uv.lock", "README.md"]);
+    assert_eq!(
+        install.cmds.as_ref().unwrap()[0],
+        "uv sync --frozen --no-dev --no-install-project"
+    );
+    assert_eq!(
+        install.only_include_files.as_deref().unwrap(),
+        ["pyproject.toml", "uv.lock", "README.md"]
+    );
     assert_eq!(plain.plan.variables["UV_PROJECT_ENVIRONMENT"], "/opt/venv");
     assert!(!plain.plan.phases.contains_key("build"));
     assert_eq!(plain.plan.start.unwrap().cmd.unwrap(), "python -m a_b");
     let packaged = format!("{project}[build-system]\nrequires = ['hatchling']\n");
     let packaged = propose(&[("pyproject.toml", &packaged)]);
-    assert_eq!(packaged.plan.phases["build"].cmds.as_ref().unwrap()[0], "uv sync --no-dev --no-editable");
-    assert!(packaged.warnings.iter().any(|warning| warning.contains("uv.lock")));
+    assert_eq!(
+        packaged.plan.phases["build"].cmds.as_ref().unwrap()[0],
+        "uv sync --no-dev --no-editable"
+    );
+    assert!(
+        packaged
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("uv.lock"))
+    );
 }
 
 #[test]
 fn uv_sources_from_a_path_need_the_source() {
     let text = "[project]\nname = 'a'\n[tool.uv.sources]\nlib = { path = 'lib' }\n";
-    assert_eq!(propose(&[("pyproject.toml", text)]).plan.phases["install"].only_include_files, None);
+    assert_eq!(
+        propose(&[("pyproject.toml", text)]).plan.phases["install"].only_include_files,
+        None
+    );
 }
 
 #[test]
 fn frameworks_start_by_dependency_and_object() {
     let flask = ("requirements.txt", "Flask==3.0\ngunicorn");
-    assert_eq!(start(&[flask, ("app.py", "import flask\nserver = flask.Flask(__name__)\n")]), "gunicorn --bind 0.0.0.0:${PORT:-8000} app:server");
-    assert_eq!(start(&[flask, ("app/__init__.py", "def create_app():\n  pass\n")]), "gunicorn --bind 0.0.0.0:${PORT:-8000} 'app:create_app()'");
-    assert_eq!(start(&[("requirements.txt", "flask"), ("app.py", "app = Flask(__name__)")]), "flask --app app:app run --host 0.0.0.0 --port ${PORT:-8000}");
-    let fastapi = ("pyproject.toml", "[project]\nname='a'\ndependencies=['fastapi[standard]>=0.1']");
-    assert_eq!(start(&[fastapi, ("src/main.py", "api: FastAPI = FastAPI(title='x')")]), "uvicorn src.main:api --host 0.0.0.0 --port ${PORT:-8000}");
-    let settings = ("site/settings.py", "WSGI_APPLICATION = 'site.wsgi.application'  # x");
-    let django = [("requirements.txt", "Django>=5\ngunicorn"), ("manage.py", ""), settings];
-    assert_eq!(start(&django), "python manage.py migrate && gunicorn --bind 0.0.0.0:${PORT:-8000} site.wsgi");
+    assert_eq!(
+        start(&[
+            flask,
+            ("app.py", "import flask\nserver = flask.Flask(__name__)\n")
+        ]),
+        "gunicorn --bind 0.0.0.0:${PORT:-8000} app:server"
+    );
+    assert_eq!(
+        start(&[flask, ("app/__init__.py", "def create_app():\n  pass\n")]),
+        "gunicorn --bind 0.0.0.0:${PORT:-8000} 'app:create_app()'"
+    );
+    assert_eq!(
+        start(&[
+            ("requirements.txt", "flask"),
+            ("app.py", "app = Flask(__name__)")
+        ]),
+        "flask --app app:app run --host 0.0.0.0 --port ${PORT:-8000}"
+    );
+    let fastapi = (
+        "pyproject.toml",
+        "[project]\nname='a'\ndependencies=['fastapi[standard]>=0.1']",
+    );
+    assert_eq!(
+        start(&[
+            fastapi,
+            ("src/main.py", "api: FastAPI = FastAPI(title='x')")
+        ]),
+        "uvicorn src.main:api --host 0.0.0.0 --port ${PORT:-8000}"
+    );
+    let settings = (
+        "site/settings.py",
+        "WSGI_APPLICATION = 'site.wsgi.application'  # x",
+    );
+    let django = [
+        ("requirements.txt", "Django>=5\ngunicorn"),
+        ("manage.py", ""),
+        settings,
+    ];
+    assert_eq!(
+        start(&django),
+        "python manage.py migrate && gunicorn --bind 0.0.0.0:${PORT:-8000} site.wsgi"
+    );
     assert_eq!(propose(&django).metadata, ["python", "django"]);
 }
 
 #[test]
 fn a_name_that_merely_contains_a_framework_is_not_it() {
-    assert_eq!(start(&[("requirements.txt", "flask-cors\n# fastapi\n"), ("main.py", "app = Flask(1)")]), "python main.py");
+    assert_eq!(
+        start(&[
+            ("requirements.txt", "flask-cors\n# fastapi\n"),
+            ("main.py", "app = Flask(1)")
+        ]),
+        "python main.py"
+    );
 }
 
 #[test]
 fn the_variable_beats_every_file_and_all_others_are_told() {
-    let files = [("requirements.txt", ""), ("runtime.txt", "python-3.12.1"), (".python-version", "3.11.4")];
+    let files = [
+        ("requirements.txt", ""),
+        ("runtime.txt", "python-3.12.1"),
+        (".python-version", "3.11.4"),
+    ];
     let proposal = propose_with(&files, &[("NIXPACKS_PYTHON_VERSION", "3.9")]).unwrap();
-    assert_eq!(proposal.plan.phases["setup"].nix_pkgs.as_deref().unwrap(), ["python@3.9"]);
+    assert_eq!(
+        proposal.plan.phases["setup"].nix_pkgs.as_deref().unwrap(),
+        ["python@3.9"]
+    );
     assert_eq!(proposal.decisions[0].rejected.len(), 2);
-    assert_eq!(propose(&files).plan.phases["setup"].nix_pkgs.as_deref().unwrap(), ["python@3.11"]);
+    assert_eq!(
+        propose(&files).plan.phases["setup"]
+            .nix_pkgs
+            .as_deref()
+            .unwrap(),
+        ["python@3.11"]
+    );
 }
 
 #[test]
 fn managers_that_are_not_here_are_told() {
     assert!(propose(&[("Pipfile", ""), ("main.py", "")]).warnings[0].contains("pipenv"));
-    let error = propose_with(&[("main.py", "")], &[("NIXPACKS_PYTHON_PACKAGE_MANAGER", "poetry")]).unwrap_err();
-    assert!(error.to_string().contains("NIXPACKS_PYTHON_PACKAGE_MANAGER"), "{error}");
+    let error = propose_with(
+        &[("main.py", "")],
+        &[("NIXPACKS_PYTHON_PACKAGE_MANAGER", "poetry")],
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("NIXPACKS_PYTHON_PACKAGE_MANAGER"),
+        "{error}"
+    );
 }
 
 #[test]
 fn psycopg2_without_wheels_asks_for_a_compiler_and_the_binary_one_does_not() {
-    let tools = |text: &str| propose(&[("requirements.txt", text)]).plan.phases["setup"].nix_pkgs.clone().unwrap();
+    let tools = |text: &str| {
+        propose(&[("requirements.txt", text)]).plan.phases["setup"]
+            .nix_pkgs
+            .clone()
+            .unwrap()
+    };
     assert_eq!(tools("psycopg2"), ["python@3.13", "gcc"]);
     assert_eq!(tools("psycopg2-binary"), ["python@3.13"]);
 }
