@@ -33,7 +33,11 @@ pub enum CacheError {
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
-    move |source| CacheError::Io { action, path: path.to_owned(), source }
+    move |source| CacheError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The kinds of entry; each has a folder of its own.
@@ -126,14 +130,18 @@ impl KeyBuilder {
     pub fn list<T: AsRef<[u8]>>(self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
         let values: Vec<T> = values.into_iter().collect();
         let start = self.field(name, values.len().to_le_bytes());
-        values.into_iter().fold(start, |key, value| key.field("item", value))
+        values
+            .into_iter()
+            .fold(start, |key, value| key.field("item", value))
     }
 
     /// Adds a map, in its order.
     #[must_use]
     pub fn map(self, name: &str, values: &BTreeMap<String, String>) -> Self {
         let start = self.field(name, values.len().to_le_bytes());
-        values.iter().fold(start, |key, (k, v)| key.field("key", k).field("value", v))
+        values
+            .iter()
+            .fold(start, |key, (k, v)| key.field("key", k).field("value", v))
     }
 
     /// The key.
@@ -194,7 +202,11 @@ impl Cache {
         let root = root.join(FORMAT);
         let cache = Self { root };
         make_private_dir(&cache.root)?;
-        for folder in Kind::ALL.map(Kind::folder).into_iter().chain(["tmp", "held"]) {
+        for folder in Kind::ALL
+            .map(Kind::folder)
+            .into_iter()
+            .chain(["tmp", "held"])
+        {
             make_private_dir(&cache.root.join(folder))?;
         }
         cache.remove_stale();
@@ -228,10 +240,19 @@ impl Cache {
             .suffix(".lock")
             .tempfile_in(&tmp)
             .map_err(io_error("create a file in", &tmp))?;
-        lock_file.as_file().lock().map_err(io_error("lock", lock_file.path()))?;
-        let (lock, lock_path) = lock_file.keep().map_err(|e| io_error("keep", &tmp)(e.error))?;
+        lock_file
+            .as_file()
+            .lock()
+            .map_err(io_error("lock", lock_file.path()))?;
+        let (lock, lock_path) = lock_file
+            .keep()
+            .map_err(|e| io_error("keep", &tmp)(e.error))?;
         let path = lock_path.with_extension("");
-        let staging = Staging { path, lock_path, _lock: lock };
+        let staging = Staging {
+            path,
+            lock_path,
+            _lock: lock,
+        };
         make_private_dir(&staging.path)?;
         Ok(staging)
     }
@@ -250,10 +271,14 @@ impl Cache {
     pub fn write(&self, kind: Kind, key: &Key, bytes: &[u8]) -> Result<PathBuf, CacheError> {
         let target = self.path(kind, key);
         let tmp = self.root.join("tmp");
-        let mut file = tempfile::NamedTempFile::new_in(&tmp).map_err(io_error("create a file in", &tmp))?;
+        let mut file =
+            tempfile::NamedTempFile::new_in(&tmp).map_err(io_error("create a file in", &tmp))?;
         io::Write::write_all(&mut file, bytes).map_err(io_error("write", &target))?;
-        file.as_file().sync_data().map_err(io_error("write", &target))?;
-        file.persist(&target).map_err(|e| io_error("rename to", &target)(e.error))?;
+        file.as_file()
+            .sync_data()
+            .map_err(io_error("write", &target))?;
+        file.persist(&target)
+            .map_err(|e| io_error("rename to", &target)(e.error))?;
         Ok(target)
     }
 
@@ -283,8 +308,15 @@ impl Cache {
             .into_iter()
             .map(|kind| {
                 let folder = self.root.join(kind.folder());
-                let mut usage = Usage { kind, entries: 0, bytes: 0 };
-                for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))?.flatten() {
+                let mut usage = Usage {
+                    kind,
+                    entries: 0,
+                    bytes: 0,
+                };
+                for entry in fs::read_dir(&folder)
+                    .map_err(io_error("list", &folder))?
+                    .flatten()
+                {
                     usage.entries += 1;
                     usage.bytes += tree_bytes(&entry.path());
                 }
@@ -299,7 +331,10 @@ impl Cache {
         let (mut count, mut bytes) = (0, 0);
         for kind in kinds {
             let folder = self.root.join(kind.folder());
-            for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))?.flatten() {
+            for entry in fs::read_dir(&folder)
+                .map_err(io_error("list", &folder))?
+                .flatten()
+            {
                 let path = entry.path();
                 let used = entry.metadata().and_then(|m| m.modified());
                 if used.is_ok_and(|used| used < before) {
@@ -324,13 +359,17 @@ impl Cache {
     }
 
     fn remove_stale(&self) {
-        let Ok(entries) = fs::read_dir(self.root.join("tmp")) else { return };
+        let Ok(entries) = fs::read_dir(self.root.join("tmp")) else {
+            return;
+        };
         for entry in entries.flatten() {
             let path = entry.path();
             if path.extension().is_none_or(|extension| extension != "lock") {
                 continue;
             }
-            let Ok(file) = File::open(&path) else { continue };
+            let Ok(file) = File::open(&path) else {
+                continue;
+            };
             if file.try_lock().is_ok() {
                 let _ = remove_tree(&path.with_extension(""));
                 let _ = fs::remove_file(&path);
@@ -340,7 +379,11 @@ impl Cache {
 }
 
 fn make_private_dir(path: &Path) -> Result<(), CacheError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("create", path))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(io_error("create", path))
 }
 
 /// Removes a file or a tree, also where folders in it are not writable.
@@ -360,7 +403,9 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
 
 /// Gives the owner access to each folder of a tree; symbolic links are not followed.
 fn open_up(path: &Path) {
-    let Ok(meta) = fs::symlink_metadata(path) else { return };
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return;
+    };
     if !meta.is_dir() {
         return;
     }
@@ -371,11 +416,18 @@ fn open_up(path: &Path) {
 }
 
 fn tree_bytes(path: &Path) -> u64 {
-    let Ok(meta) = fs::symlink_metadata(path) else { return 0 };
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return 0;
+    };
     if !meta.is_dir() {
         return meta.len();
     }
-    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| tree_bytes(&entry.path())).sum()
+    fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| tree_bytes(&entry.path()))
+        .sum()
 }
 
 #[cfg(test)]
@@ -388,8 +440,14 @@ mod tests {
 
     #[test]
     fn neighbouring_lists_do_not_collide() {
-        let one = Key::build("t").list("a", ["x", "y"]).list("b", ["z"]).finish();
-        let two = Key::build("t").list("a", ["x"]).list("b", ["y", "z"]).finish();
+        let one = Key::build("t")
+            .list("a", ["x", "y"])
+            .list("b", ["z"])
+            .finish();
+        let two = Key::build("t")
+            .list("a", ["x"])
+            .list("b", ["y", "z"])
+            .finish();
         assert_ne!(one, two);
     }
 

@@ -30,7 +30,12 @@ use crate::report::{Event, Report};
 
 /// Turns a source repository into a small, reproducible OCI image, without a Dockerfile.
 #[derive(Debug, Parser)]
-#[command(name = "packwright", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "packwright",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -42,7 +47,13 @@ pub struct Cli {
 #[derive(Debug, Args)]
 struct Global {
     /// Folder of caches, images and logs [default: ~/.cache/packwright]
-    #[arg(long, global = true, env = "PACKWRIGHT_CACHE_DIR", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "PACKWRIGHT_CACHE_DIR",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     cache_dir: Option<PathBuf>,
     /// Say only the result, and errors
     #[arg(long, short, global = true)]
@@ -146,11 +157,16 @@ fn variables(pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
     pairs
         .iter()
         .map(|pair| match pair.split_once('=') {
-            Some(("", _)) => Err(Failure::usage(format!("--env {pair}: there is no name before the =")).into()),
+            Some(("", _)) => {
+                Err(Failure::usage(format!("--env {pair}: there is no name before the =")).into())
+            }
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
             None => {
                 let value = std::env::var(pair).with_context(|| format!("--env {pair}"));
-                Ok((pair.clone(), value.map_err(|error| Failure::usage(format!("{error:#}")))?))
+                Ok((
+                    pair.clone(),
+                    value.map_err(|error| Failure::usage(format!("{error:#}")))?,
+                ))
             }
         })
         .collect()
@@ -160,13 +176,20 @@ impl Global {
     /// The folder of caches, images and logs.
     fn folder(&self) -> anyhow::Result<PathBuf> {
         if let Some(folder) = &self.cache_dir {
-            return std::path::absolute(folder).with_context(|| format!("find {}", folder.display()));
+            return std::path::absolute(folder)
+                .with_context(|| format!("find {}", folder.display()));
         }
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
             .map(|folder| folder.join("packwright"))
-            .ok_or_else(|| Failure::usage("neither HOME nor PACKWRIGHT_CACHE_DIR is set".to_owned()).into())
+            .ok_or_else(|| {
+                Failure::usage("neither HOME nor PACKWRIGHT_CACHE_DIR is set".to_owned()).into()
+            })
     }
 
     fn cache(&self) -> anyhow::Result<Cache> {
@@ -180,13 +203,18 @@ impl Global {
     /// Colours for standard error.
     fn colours(&self) -> bool {
         use io::IsTerminal;
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+        let set = |name: &str| {
+            std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
+        };
         match self.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto if set("NO_COLOR") => false,
             Color::Auto if set("CLICOLOR_FORCE") => true,
-            Color::Auto => io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb"),
+            Color::Auto => {
+                io::stderr().is_terminal()
+                    && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+            }
         }
     }
 }
@@ -254,7 +282,9 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
         Verb::Images(verb) => images::run(&verb, global),
         Verb::Cache(verb) => cache::run(&verb, global),
         Verb::Logs(args) => logs::run(&args, global),
-        Verb::Plan(_) | Verb::Detect(_) | Verb::Explain(_) | Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Plan(_) | Verb::Detect(_) | Verb::Explain(_) | Verb::Completions { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -262,17 +292,28 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
 fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("write to standard output")
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
 fn print_error(error: &anyhow::Error, failure: Option<&Failure>, colours: bool, json: bool) {
     let hint = failure.and_then(|failure| failure.hint.clone());
-    let chain: Vec<String> = error.chain().map(|cause| text::escape(&cause.to_string())).collect();
-    let details = failure.map(|failure| failure.details.clone()).unwrap_or_default();
+    let chain: Vec<String> = error
+        .chain()
+        .map(|cause| text::escape(&cause.to_string()))
+        .collect();
+    let details = failure
+        .map(|failure| failure.details.clone())
+        .unwrap_or_default();
     let mut message = String::new();
-    let red = if colours { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    let red = if colours {
+        ("\x1b[1;31m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
     for (depth, cause) in chain.iter().enumerate() {
         if depth == 0 {
             message.push_str(&format!("{}error{}: {cause}\n", red.0, red.1));
@@ -289,7 +330,8 @@ fn print_error(error: &anyhow::Error, failure: Option<&Failure>, colours: bool, 
     // Nobody may be left to read it.
     let _ = io::stderr().write_all(message.as_bytes());
     if json {
-        let object = serde_json::json!({ "event": "error", "message": chain.join(": "), "hint": hint });
+        let object =
+            serde_json::json!({ "event": "error", "message": chain.join(": "), "hint": hint });
         let _ = writeln!(io::stdout(), "{object}");
     }
 }

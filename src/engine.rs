@@ -168,7 +168,8 @@ pub struct Interrupt {
 impl Interrupt {
     /// Notes a signal.
     pub fn raise(&self, signal: i32) {
-        self.last.store(usize::try_from(signal).unwrap_or(0), Ordering::SeqCst);
+        self.last
+            .store(usize::try_from(signal).unwrap_or(0), Ordering::SeqCst);
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -39,7 +39,12 @@ impl Error for Failure {}
 impl Failure {
     /// Wrong arguments.
     pub fn usage(message: String) -> Self {
-        Self { code: 2, message, hint: Some("packwright --help lists the verbs and flags".to_owned()), details: Vec::new() }
+        Self {
+            code: 2,
+            message,
+            hint: Some("packwright --help lists the verbs and flags".to_owned()),
+            details: Vec::new(),
+        }
     }
 
     /// The failure that an error of the command line was made from.
@@ -49,7 +54,12 @@ impl Failure {
 
     fn new(code: u8, error: &(dyn Error + 'static), hint: Option<String>) -> Self {
         let space = storage_hint(error);
-        Self { code, message: chain(error), hint: space.or(hint), details: Vec::new() }
+        Self {
+            code,
+            message: chain(error),
+            hint: space.or(hint),
+            details: Vec::new(),
+        }
     }
 }
 
@@ -75,12 +85,16 @@ fn storage_hint(error: &(dyn Error + 'static)) -> Option<String> {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.kind() {
                 io::ErrorKind::StorageFull => Some(
-                    "free some space, or let packwright: packwright cache prune --older-than 7".to_owned(),
+                    "free some space, or let packwright: packwright cache prune --older-than 7"
+                        .to_owned(),
                 ),
-                io::ErrorKind::QuotaExceeded => Some("your quota on this disk is used up".to_owned()),
-                io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("choose a folder that can be written: --cache-dir or PACKWRIGHT_CACHE_DIR".to_owned())
+                io::ErrorKind::QuotaExceeded => {
+                    Some("your quota on this disk is used up".to_owned())
                 }
+                io::ErrorKind::ReadOnlyFilesystem => Some(
+                    "choose a folder that can be written: --cache-dir or PACKWRIGHT_CACHE_DIR"
+                        .to_owned(),
+                ),
                 _ => None,
             };
         }
@@ -108,7 +122,10 @@ impl From<ImageError> for Failure {
             ImageError::Reference { .. } | ImageError::Destination { .. } => (2, None),
             ImageError::NotFound(_) => (61, Some("packwright images ls lists the local images")),
             ImageError::Ambiguous(_) => (61, Some("give more of the digest")),
-            ImageError::Damaged { .. } => (62, Some("remove the image with packwright images rm and build it again")),
+            ImageError::Damaged { .. } => (
+                62,
+                Some("remove the image with packwright images rm and build it again"),
+            ),
             ImageError::Io { .. }
             | ImageError::Changed(_)
             | ImageError::WhiteoutName(_)
@@ -125,7 +142,9 @@ impl From<EngineError> for Failure {
             EngineError::Namespaces { hint, .. } => (35, Some(hint.clone())),
             EngineError::Execute { .. } => (127, None),
             EngineError::Interrupted => (130, None),
-            EngineError::Sandbox { .. } | EngineError::Lost(_) | EngineError::Io { .. } => (36, None),
+            EngineError::Sandbox { .. } | EngineError::Lost(_) | EngineError::Io { .. } => {
+                (36, None)
+            }
         };
         Self::new(code, &error, hint)
     }
@@ -135,10 +154,12 @@ impl From<EnvironmentError> for Failure {
     fn from(error: EnvironmentError) -> Self {
         let (code, hint) = match &error {
             EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
-            EnvironmentError::Download { temporary: true, .. } => (75, Some("try again; what was fetched is kept")),
-            EnvironmentError::Download { .. } | EnvironmentError::NoEndpoint { .. } | EnvironmentError::BadEndpoint { .. } => {
-                (32, None)
-            }
+            EnvironmentError::Download {
+                temporary: true, ..
+            } => (75, Some("try again; what was fetched is kept")),
+            EnvironmentError::Download { .. }
+            | EnvironmentError::NoEndpoint { .. }
+            | EnvironmentError::BadEndpoint { .. } => (32, None),
             EnvironmentError::Signature { .. }
             | EnvironmentError::Expired { .. }
             | EnvironmentError::Mismatch { .. }
@@ -166,29 +187,50 @@ impl From<PipelineError> for Failure {
             PipelineError::Image(error) => error.into(),
             PipelineError::Cache(error) => error.into(),
             PipelineError::NothingDetected(_, ref advice) => {
-                let mut failure = plain(22, Some("say how by a nixpacks.toml, or by --build-cmd and --start-cmd"));
+                let mut failure = plain(
+                    22,
+                    Some("say how by a nixpacks.toml, or by --build-cmd and --start-cmd"),
+                );
                 failure.details = advice.clone();
                 failure
             }
-            PipelineError::NoStart(_) => {
-                plain(23, Some("set it: --start-cmd, [start] cmd in nixpacks.toml, or a Procfile; or --no-error-without-start"))
+            PipelineError::NoStart(_) => plain(
+                23,
+                Some(
+                    "set it: --start-cmd, [start] cmd in nixpacks.toml, or a Procfile; or --no-error-without-start",
+                ),
+            ),
+            PipelineError::StartNotFound { .. } => plain(
+                63,
+                Some(
+                    "correct the start command, or add its package: --apt or start.aptPkgs; --no-error-without-start builds all the same",
+                ),
+            ),
+            PipelineError::Source(SourceError::Changed(_)) => {
+                plain(24, Some("build again when nothing writes to the folder"))
             }
-            PipelineError::StartNotFound { .. } => {
-                plain(63, Some("correct the start command, or add its package: --apt or start.aptPkgs; --no-error-without-start builds all the same"))
-            }
-            PipelineError::Source(SourceError::Changed(_)) => plain(24, Some("build again when nothing writes to the folder")),
             PipelineError::Source(_) => plain(24, None),
-            PipelineError::PhaseFailed { ref tail, carriage_return, .. } => {
-                let hint = carriage_return.then_some("a script has Windows line ends (CR LF): convert it with sed -i 's/\\r$//'");
+            PipelineError::PhaseFailed {
+                ref tail,
+                carriage_return,
+                ..
+            } => {
+                let hint = carriage_return.then_some(
+                    "a script has Windows line ends (CR LF): convert it with sed -i 's/\\r$//'",
+                );
                 let mut failure = plain(50, hint);
                 failure.details = tail.clone();
                 failure
             }
-            PipelineError::Interrupted(signal) => plain(u8::try_from(128 + signal).unwrap_or(130), None),
+            PipelineError::Interrupted(signal) => {
+                plain(u8::try_from(128 + signal).unwrap_or(130), None)
+            }
             PipelineError::Destination { .. } => plain(70, None),
             PipelineError::AssetName(_) => plain(21, None),
             PipelineError::Folder(_) => plain(2, None),
-            PipelineError::UnknownUser(_) => plain(63, Some("use a numeric user, or create it in a phase")),
+            PipelineError::UnknownUser(_) => {
+                plain(63, Some("use a numeric user, or create it in a phase"))
+            }
             PipelineError::Setting { .. } => plain(21, None),
             PipelineError::Io { .. } => plain(60, None),
         }
@@ -202,7 +244,11 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_with_what_to_do() {
         let source = io::Error::from(io::ErrorKind::StorageFull);
-        let error = CacheError::Io { action: "write", path: "/x".into(), source };
+        let error = CacheError::Io {
+            action: "write",
+            path: "/x".into(),
+            source,
+        };
         let failure = Failure::from(error);
         assert_eq!(failure.code, 34);
         assert!(failure.hint.is_some_and(|hint| hint.contains("prune")));

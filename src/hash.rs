@@ -30,7 +30,10 @@ pub struct HashingReader<R> {
 impl<R: Read> HashingReader<R> {
     /// Hashes from here on.
     pub fn new(inner: R) -> Self {
-        Self { inner, hash: Sha256::new() }
+        Self {
+            inner,
+            hash: Sha256::new(),
+        }
     }
 
     /// The hash of what was read.

@@ -18,7 +18,10 @@ pub use archive::{Destination, export};
 pub use compress::Compression;
 pub use layer::{LayerContent, LayerDescriptor, write_layer};
 pub use reference::Reference;
-pub use store::{Healthcheck, ImageSpec, ImageStore, Layer, RuntimeConfig, StoredImage, WrittenImage, unpack_layer};
+pub use store::{
+    Healthcheck, ImageSpec, ImageStore, Layer, RuntimeConfig, StoredImage, WrittenImage,
+    unpack_layer,
+};
 
 use crate::unpack::UnpackError;
 
@@ -90,5 +93,9 @@ pub enum ImageError {
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ImageError {
-    move |source| ImageError::Io { action, path: path.to_owned(), source }
+    move |source| ImageError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }

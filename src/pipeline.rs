@@ -121,11 +121,19 @@ pub enum PipelineError {
 
 impl PipelineError {
     fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source }
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     fn json(error: serde_json::Error) -> Self {
-        Self::Io { action: "encode", path: PathBuf::from("a layer's descriptor"), source: error.into() }
+        Self::Io {
+            action: "encode",
+            path: PathBuf::from("a layer's descriptor"),
+            source: error.into(),
+        }
     }
 }
 
@@ -188,8 +196,10 @@ impl Build<'_> {
         let planned = self.plan(&repo)?;
         let plan = &planned.plan;
         let request = EnvironmentRequest::from_plan(plan);
-        let lock = crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
-        let roots = crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
+        let lock =
+            crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
+        let roots =
+            crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
         let layers = assemble::layers(self, plan, &source, &roots, &results)?;
@@ -225,13 +235,19 @@ impl Build<'_> {
             });
         }
         for message in &planned.warnings {
-            self.report.event(Event::Warning { message: message.clone() });
+            self.report.event(Event::Warning {
+                message: message.clone(),
+            });
         }
         let source = self.options.source.clone();
         if planned.plan.phases.is_empty() && planned.plan.start.is_none() {
             return Err(PipelineError::NothingDetected(source, planned.advice));
         }
-        let starts = planned.plan.start.as_ref().is_some_and(|start| start.cmd.is_some());
+        let starts = planned
+            .plan
+            .start
+            .as_ref()
+            .is_some_and(|start| start.cmd.is_some());
         if !starts && !self.options.allow_no_start {
             return Err(PipelineError::NoStart(source));
         }
@@ -259,19 +275,27 @@ impl Build<'_> {
         };
         let own = phase.cmds.clone();
         let all = [before, own, after].into_iter().flatten().flatten();
-        all.filter(|command: &String| !command.trim().is_empty()).collect()
+        all.filter(|command: &String| !command.trim().is_empty())
+            .collect()
     }
 
     /// Tells one app's cache mounts from another's.
     fn app_identity(&self) -> String {
-        std::fs::canonicalize(&self.options.source).unwrap_or_default().display().to_string()
+        std::fs::canonicalize(&self.options.source)
+            .unwrap_or_default()
+            .display()
+            .to_string()
     }
 
     /// Runs the `postPackage` hooks inside the finished image.
     fn smoke_test(&self, plan: &BuildPlan, image: &WrittenImage) -> Result<(), PipelineError> {
         let hooks = plan.hooks.clone().unwrap_or_default();
         for command in hooks.post_package.unwrap_or_default() {
-            let step = Step::start(self.report, "postPackage", format!("postPackage: {command}"));
+            let step = Step::start(
+                self.report,
+                "postPackage",
+                format!("postPackage: {command}"),
+            );
             let container = run::Container {
                 cache: self.cache,
                 store: self.store,
@@ -287,9 +311,21 @@ impl Build<'_> {
 
     fn deliver(&self, image: &WrittenImage) -> Result<(), PipelineError> {
         for destination in &self.options.destinations {
-            let step = Step::start(self.report, format!("output:{destination}"), format!("write {destination}"));
-            crate::image::export(self.store, &image.manifest_digest, &self.options.names, destination)
-                .map_err(|source| PipelineError::Destination { destination: destination.to_string(), source })?;
+            let step = Step::start(
+                self.report,
+                format!("output:{destination}"),
+                format!("write {destination}"),
+            );
+            crate::image::export(
+                self.store,
+                &image.manifest_digest,
+                &self.options.names,
+                destination,
+            )
+            .map_err(|source| PipelineError::Destination {
+                destination: destination.to_string(),
+                source,
+            })?;
             step.finish(false, "");
         }
         Ok(())
@@ -304,13 +340,24 @@ impl Build<'_> {
         source: &source::SourceTree,
         results: &phases::Results,
     ) -> Result<(), PipelineError> {
-        let Some(command) = plan.start.as_ref().and_then(|start| start.cmd.as_deref()) else { return Ok(()) };
-        let Some(program) = program_of(command) else { return Ok(()) };
-        let search = spec.env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(SYSTEM_PATH);
+        let Some(command) = plan.start.as_ref().and_then(|start| start.cmd.as_deref()) else {
+            return Ok(());
+        };
+        let Some(program) = program_of(command) else {
+            return Ok(());
+        };
+        let search = spec
+            .env
+            .iter()
+            .find_map(|entry| entry.strip_prefix("PATH="))
+            .unwrap_or(SYSTEM_PATH);
         let places: Vec<String> = if program.contains('/') {
             vec![absolute_program(program)]
         } else {
-            search.split(':').map(|folder| format!("{}/{program}", folder.trim_matches('/'))).collect()
+            search
+                .split(':')
+                .map(|folder| format!("{}/{program}", folder.trim_matches('/')))
+                .collect()
         };
         let trees: Vec<&Path> = roots
             .run
@@ -320,15 +367,23 @@ impl Build<'_> {
             .collect();
         let found = places.iter().any(|place| {
             let in_source = Path::new(place).strip_prefix(source::APP);
-            trees.iter().any(|tree| tree.join(place).symlink_metadata().is_ok())
-                || in_source.is_ok_and(|inside| source.root().join(inside).symlink_metadata().is_ok())
+            trees
+                .iter()
+                .any(|tree| tree.join(place).symlink_metadata().is_ok())
+                || in_source
+                    .is_ok_and(|inside| source.root().join(inside).symlink_metadata().is_ok())
         });
         if found {
             return Ok(());
         }
-        let error = PipelineError::StartNotFound { program: program.to_owned(), command: command.to_owned() };
+        let error = PipelineError::StartNotFound {
+            program: program.to_owned(),
+            command: command.to_owned(),
+        };
         if self.options.allow_no_start {
-            self.report.event(Event::Warning { message: error.to_string() });
+            self.report.event(Event::Warning {
+                message: error.to_string(),
+            });
             return Ok(());
         }
         Err(error)
@@ -337,8 +392,10 @@ impl Build<'_> {
 
 /// The program of a start command that is a plain call; `None` where a shell decides.
 fn program_of(command: &str) -> Option<&str> {
-    const BUILTINS: [&str; 14] =
-        [".", ":", "[", "[[", "cd", "echo", "eval", "exec", "export", "if", "source", "test", "ulimit", "while"];
+    const BUILTINS: [&str; 14] = [
+        ".", ":", "[", "[[", "cd", "echo", "eval", "exec", "export", "if", "source", "test",
+        "ulimit", "while",
+    ];
     let word = command.split_whitespace().next()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./+@".contains(&byte);
     (word.bytes().all(plain) && !BUILTINS.contains(&word)).then_some(word)
@@ -346,7 +403,11 @@ fn program_of(command: &str) -> Option<&str> {
 
 /// A program's path in the root, without a leading slash; relative ones lie in the app.
 fn absolute_program(program: &str) -> String {
-    let path = if program.starts_with('/') { PathBuf::from(program) } else { Path::new("/app").join(program) };
+    let path = if program.starts_with('/') {
+        PathBuf::from(program)
+    } else {
+        Path::new("/app").join(program)
+    };
     let parts: Vec<String> = path
         .components()
         .filter_map(|part| match part {
@@ -359,14 +420,25 @@ fn absolute_program(program: &str) -> String {
 
 /// `PATH` with the given entries before the system's.
 fn search_path(entries: &[String]) -> String {
-    entries.iter().map(String::as_str).chain([SYSTEM_PATH]).collect::<Vec<_>>().join(":")
+    entries
+        .iter()
+        .map(String::as_str)
+        .chain([SYSTEM_PATH])
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 /// The place of a static asset below a folder.
 fn asset_path(folder: &Path, name: &str) -> Result<PathBuf, PipelineError> {
     let inside = Path::new(name);
-    let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
-    if plain && !name.is_empty() { Ok(folder.join(inside)) } else { Err(PipelineError::AssetName(name.to_owned())) }
+    let plain = inside
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if plain && !name.is_empty() {
+        Ok(folder.join(inside))
+    } else {
+        Err(PipelineError::AssetName(name.to_owned()))
+    }
 }
 
 /// Removes the folders that a job needed beside its changes.
@@ -387,7 +459,11 @@ pub fn size(bytes: u64) -> String {
         scaled /= 1000;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {}", scaled / 10, scaled % 10, UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{}.{} {}", scaled / 10, scaled % 10, UNITS[unit])
+    }
 }
 
 /// The environment's scripts run in the same sandbox as phases, without the network.
@@ -408,7 +484,9 @@ impl RootRunner for Build<'_> {
             lowers: job.lowers.to_vec(),
             workspace: staging.path().to_owned(),
             binds,
-            argv: ["/bin/sh", "-e", "-c", job.script].map(str::to_owned).to_vec(),
+            argv: ["/bin/sh", "-e", "-c", job.script]
+                .map(str::to_owned)
+                .to_vec(),
             env: job.env.clone(),
             directory: "/".to_owned(),
             network: Network::None,
@@ -417,11 +495,17 @@ impl RootRunner for Build<'_> {
         };
         let step = format!("root:{}", job.title);
         let mut tail = Vec::new();
-        let outcome = self.engine.run(&sandboxed, self.interrupt, &mut |stream, line| {
-            let line = String::from_utf8_lossy(line).into_owned();
-            tail.push(line.clone());
-            self.report.event(Event::Output { step: step.clone(), stream, line });
-        });
+        let outcome = self
+            .engine
+            .run(&sandboxed, self.interrupt, &mut |stream, line| {
+                let line = String::from_utf8_lossy(line).into_owned();
+                tail.push(line.clone());
+                self.report.event(Event::Output {
+                    step: step.clone(),
+                    stream,
+                    line,
+                });
+            });
         match outcome {
             Ok(outcome) if outcome.exit.success() => {}
             Ok(outcome) => {

@@ -116,10 +116,22 @@ pub struct Step<'a> {
 
 impl<'a> Step<'a> {
     /// Announces a step.
-    pub fn start(report: &'a dyn Report, name: impl Into<String>, title: impl Into<String>) -> Self {
+    pub fn start(
+        report: &'a dyn Report,
+        name: impl Into<String>,
+        title: impl Into<String>,
+    ) -> Self {
         let name = name.into();
-        report.event(Event::StepStarted { step: name.clone(), title: title.into() });
-        Self { report, name, started: std::time::Instant::now(), ended: false }
+        report.event(Event::StepStarted {
+            step: name.clone(),
+            title: title.into(),
+        });
+        Self {
+            report,
+            name,
+            started: std::time::Instant::now(),
+            ended: false,
+        }
     }
 
     /// The step's name, for events of its own.
@@ -129,7 +141,12 @@ impl<'a> Step<'a> {
 
     /// Tells how far the step is.
     pub fn progress(&self, done: u64, total: Option<u64>, unit: &'static str) {
-        self.report.event(Event::StepProgress { step: self.name.clone(), done, total, unit });
+        self.report.event(Event::StepProgress {
+            step: self.name.clone(),
+            done,
+            total,
+            unit,
+        });
     }
 
     /// Ends the step well.
@@ -147,7 +164,9 @@ impl<'a> Step<'a> {
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.report.event(Event::StepFailed { step: self.name.clone() });
+            self.report.event(Event::StepFailed {
+                step: self.name.clone(),
+            });
         }
     }
 }

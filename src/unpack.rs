@@ -61,7 +61,9 @@ pub enum UnpackError {
         limit: u64,
     },
     /// An owner that this user namespace cannot give.
-    #[error("cannot give {path:?} to {uid}:{gid}: the id is not mapped in this user namespace (see /etc/subuid, /etc/subgid)")]
+    #[error(
+        "cannot give {path:?} to {uid}:{gid}: the id is not mapped in this user namespace (see /etc/subuid, /etc/subgid)"
+    )]
     Unmapped {
         /// The entry.
         path: PathBuf,
@@ -83,7 +85,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 16 << 30, entries: 2_000_000 }
+        Self {
+            bytes: 16 << 30,
+            entries: 2_000_000,
+        }
     }
 }
 
@@ -154,7 +159,11 @@ pub struct Unpacked {
 }
 
 /// Unpacks a tar stream, which the caller has decompressed, and reads it to its end.
-pub fn unpack_tar(reader: impl Read, into: &Root, options: &UnpackOptions) -> Result<Unpacked, UnpackError> {
+pub fn unpack_tar(
+    reader: impl Read,
+    into: &Root,
+    options: &UnpackOptions,
+) -> Result<Unpacked, UnpackError> {
     let mut tar = TarReader::new(reader);
     let mut writer = Writer {
         root: into,
@@ -170,7 +179,10 @@ pub fn unpack_tar(reader: impl Read, into: &Root, options: &UnpackOptions) -> Re
     while let Some(entry) = tar.next()? {
         seen += 1;
         if seen > options.limits.entries {
-            return Err(UnpackError::Limit { what: "entries", limit: options.limits.entries });
+            return Err(UnpackError::Limit {
+                what: "entries",
+                limit: options.limits.entries,
+            });
         }
         writer.entry(&entry, &mut tar)?;
     }
@@ -198,7 +210,9 @@ enum Whiteout {
 
 impl Writer<'_> {
     fn entry(&mut self, entry: &Entry, content: &mut impl Read) -> Result<(), UnpackError> {
-        let Some(stripped) = self.strip(&entry.path)? else { return Ok(()) };
+        let Some(stripped) = self.strip(&entry.path)? else {
+            return Ok(());
+        };
         if self.options.keep.is_some_and(|keep| !keep(&stripped)) {
             return Ok(());
         }
@@ -220,7 +234,10 @@ impl Writer<'_> {
         }
         self.done.entries += 1;
         if self.options.whiteouts != Whiteouts::Refuse {
-            let above = path.ancestors().take_while(|path| !self.written.contains(*path)).map(Path::to_owned);
+            let above = path
+                .ancestors()
+                .take_while(|path| !self.written.contains(*path))
+                .map(Path::to_owned);
             self.written.extend(above.collect::<Vec<_>>());
         }
         if self.options.list {
@@ -242,12 +259,20 @@ impl Writer<'_> {
 
     fn whiteout(&self, path: &Path, entry: &Entry) -> Result<Option<Whiteout>, UnpackError> {
         let is_marker = |name: &OsStr| name.as_bytes().starts_with(b".wh.");
-        if path.parent().is_some_and(|parent| parent.iter().any(is_marker)) {
+        if path
+            .parent()
+            .is_some_and(|parent| parent.iter().any(is_marker))
+        {
             return Err(root::refused(path, "it is below a whiteout"));
         }
-        let Some(name) = path.file_name().filter(|name| is_marker(name)) else { return Ok(None) };
+        let Some(name) = path.file_name().filter(|name| is_marker(name)) else {
+            return Ok(None);
+        };
         if self.options.whiteouts == Whiteouts::Refuse {
-            return Err(root::refused(path, "names that begin with `.wh.` mean deletion and are not allowed here"));
+            return Err(root::refused(
+                path,
+                "names that begin with `.wh.` mean deletion and are not allowed here",
+            ));
         }
         if entry.kind != Kind::File {
             return Err(root::refused(path, "a whiteout that is no plain file"));
@@ -256,7 +281,9 @@ impl Writer<'_> {
         match &name.as_bytes()[b".wh.".len()..] {
             b".wh..opq" => Ok(Some(Whiteout::Opaque(parent.to_owned()))),
             b"" | b"." | b".." => Err(root::refused(path, "a whiteout of nothing")),
-            target if target.starts_with(b".wh.") => Err(root::refused(path, "a whiteout of a whiteout")),
+            target if target.starts_with(b".wh.") => {
+                Err(root::refused(path, "a whiteout of a whiteout"))
+            }
             target => Ok(Some(Whiteout::Path(parent.join(OsStr::from_bytes(target))))),
         }
     }
@@ -264,16 +291,25 @@ impl Writer<'_> {
     fn place(&mut self, path: &Path) -> Result<root::Place, UnpackError> {
         let parent = path.parent().unwrap_or(Path::new(""));
         let name = path.file_name().unwrap_or_default();
-        if self.folder.as_ref().is_none_or(|(known, _)| known != parent) {
+        if self
+            .folder
+            .as_ref()
+            .is_none_or(|(known, _)| known != parent)
+        {
             self.folder = Some((parent.to_owned(), self.root.make_folder(parent, path)?));
         }
-        let Some((_, fd)) = &self.folder else { return self.root.place_of(path) };
+        let Some((_, fd)) = &self.folder else {
+            return self.root.place_of(path);
+        };
         Ok(Root::place_in(fd, name, path))
     }
 
     fn write_root(&mut self, entry: &Entry) -> Result<(), UnpackError> {
         if entry.kind != Kind::Directory {
-            return Err(root::refused(Path::new("/"), "only a folder can be the root"));
+            return Err(root::refused(
+                Path::new("/"),
+                "only a folder can be the root",
+            ));
         }
         let folder = self.root.directory(Path::new(""))?;
         if self.options.owners {
@@ -303,10 +339,18 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn write_file(&mut self, path: &Path, entry: &Entry, content: &mut impl Read) -> Result<(), UnpackError> {
+    fn write_file(
+        &mut self,
+        path: &Path,
+        entry: &Entry,
+        content: &mut impl Read,
+    ) -> Result<(), UnpackError> {
         let left = self.options.limits.bytes - self.done.bytes;
         if entry.size > left {
-            return Err(UnpackError::Limit { what: "bytes", limit: self.options.limits.bytes });
+            return Err(UnpackError::Limit {
+                what: "bytes",
+                limit: self.options.limits.bytes,
+            });
         }
         let place = self.place(path)?;
         let mut file = self.note(place.create(0o600)?);
@@ -316,12 +360,19 @@ impl Writer<'_> {
             place.set_owner(uid, gid)?;
         }
         place.finish_file(&file, self.mode(entry))?;
-        if self.options.times { place.set_time(entry.mtime) } else { Ok(()) }
+        if self.options.times {
+            place.set_time(entry.mtime)
+        } else {
+            Ok(())
+        }
     }
 
     fn write_symlink(&mut self, path: &Path, entry: &Entry) -> Result<(), UnpackError> {
         if entry.link.is_empty() || entry.link.contains(&0) {
-            return Err(root::refused(path, "a symbolic link without a valid target"));
+            return Err(root::refused(
+                path,
+                "a symbolic link without a valid target",
+            ));
         }
         let place = self.place(path)?;
         self.note(place.symlink(Path::new(OsStr::from_bytes(&entry.link)))?);
@@ -329,12 +380,18 @@ impl Writer<'_> {
             let (uid, gid) = ids(entry)?;
             place.set_owner(uid, gid)?;
         }
-        if self.options.times { place.set_time(entry.mtime) } else { Ok(()) }
+        if self.options.times {
+            place.set_time(entry.mtime)
+        } else {
+            Ok(())
+        }
     }
 
     /// Links to an entry that is there already, which is not followed if it is a symbolic link.
     fn write_hard_link(&mut self, path: &Path, entry: &Entry) -> Result<(), UnpackError> {
-        let target = self.strip(&entry.link)?.map(|target| self.options.prefix.join(target));
+        let target = self
+            .strip(&entry.link)?
+            .map(|target| self.options.prefix.join(target));
         let target = target.ok_or_else(|| root::refused(path, "a hard link to nothing"))?;
         if target == path {
             return Err(root::refused(path, "a hard link to itself"));
@@ -354,7 +411,11 @@ impl Writer<'_> {
     }
 
     fn mode(&self, entry: &Entry) -> u32 {
-        if self.options.owners { entry.mode & 0o7777 } else { entry.mode & 0o1777 }
+        if self.options.owners {
+            entry.mode & 0o7777
+        } else {
+            entry.mode & 0o1777
+        }
     }
 
     fn finish(mut self) -> Result<Unpacked, UnpackError> {
@@ -369,7 +430,11 @@ impl Writer<'_> {
         }
         if self.options.times {
             for (path, seconds) in &self.folder_times {
-                if self.root.kind_at(path)?.is_some_and(|kind| kind == FileType::Directory) {
+                if self
+                    .root
+                    .kind_at(path)?
+                    .is_some_and(|kind| kind == FileType::Directory)
+                {
                     root::set_folder_time(&self.root.directory(path)?, *seconds, path)?;
                 }
             }
@@ -379,7 +444,11 @@ impl Writer<'_> {
 
     /// Removes what lower layers have at `path`, but nothing that this archive wrote.
     fn clear(&self, path: &Path) -> Result<(), UnpackError> {
-        if self.written.contains(path) { self.clear_children(path) } else { self.root.remove(path) }
+        if self.written.contains(path) {
+            self.clear_children(path)
+        } else {
+            self.root.remove(path)
+        }
     }
 
     fn clear_children(&self, path: &Path) -> Result<(), UnpackError> {
@@ -413,9 +482,12 @@ impl Writer<'_> {
 
 fn ids(entry: &Entry) -> Result<(u32, u32), UnpackError> {
     let id = |id: u64| u32::try_from(id).ok().filter(|id| *id != u32::MAX);
-    id(entry.uid)
-        .zip(id(entry.gid))
-        .ok_or_else(|| reader::refused(&entry.path, format!("{}:{} are no valid ids", entry.uid, entry.gid)))
+    id(entry.uid).zip(id(entry.gid)).ok_or_else(|| {
+        reader::refused(
+            &entry.path,
+            format!("{}:{} are no valid ids", entry.uid, entry.gid),
+        )
+    })
 }
 
 #[cfg(test)]

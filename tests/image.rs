@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use packwright::image::{
-    Compression, Destination, ImageSpec, ImageStore, Layer, LayerContent, WrittenImage, export, write_layer,
+    Compression, Destination, ImageSpec, ImageStore, Layer, LayerContent, WrittenImage, export,
+    write_layer,
 };
 
 struct Place {
@@ -36,7 +37,13 @@ impl Place {
         fs::set_permissions(tree.join("bin/program"), fs::Permissions::from_mode(0o4755)).unwrap();
         fs::hard_link(tree.join("bin/program"), tree.join("bin/other")).unwrap();
         std::os::unix::fs::symlink("../bin/program", tree.join("link")).unwrap();
-        fs::write(tree.join("d".repeat(120)).join("e".repeat(120)).join("deep"), "deep").unwrap();
+        fs::write(
+            tree.join("d".repeat(120))
+                .join("e".repeat(120))
+                .join("deep"),
+            "deep",
+        )
+        .unwrap();
         fs::write(tree.join("name with\nnewline"), "x").unwrap();
         tree
     }
@@ -44,7 +51,8 @@ impl Place {
     fn image(&self) -> WrittenImage {
         let base = LayerContent::from_tree(&self.tree(), &|_| true, false).unwrap();
         let mut top = LayerContent::new();
-        top.add_bytes(Path::new("app/server.js"), 0o644, b"x".to_vec()).unwrap();
+        top.add_bytes(Path::new("app/server.js"), 0o644, b"x".to_vec())
+            .unwrap();
         let layers = [base, top].map(|content| Layer {
             descriptor: write_layer(&content, &self.store, Compression::default()).unwrap(),
             comment: "a layer".to_owned(),
@@ -58,12 +66,23 @@ impl Place {
             labels: BTreeMap::from([("org.example".to_owned(), "1".to_owned())]),
             ..ImageSpec::default()
         };
-        self.store.write_image(&spec, &["test/app:1".to_owned(), "other".to_owned()]).unwrap()
+        self.store
+            .write_image(&spec, &["test/app:1".to_owned(), "other".to_owned()])
+            .unwrap()
     }
 
-    fn export(&self, image: &WrittenImage, text: &str) -> Result<(), packwright::image::ImageError> {
+    fn export(
+        &self,
+        image: &WrittenImage,
+        text: &str,
+    ) -> Result<(), packwright::image::ImageError> {
         let destination: Destination = text.parse().unwrap();
-        export(&self.store, &image.manifest_digest, &["test/app:1".to_owned()], &destination)
+        export(
+            &self.store,
+            &image.manifest_digest,
+            &["test/app:1".to_owned()],
+            &destination,
+        )
     }
 }
 
@@ -71,7 +90,11 @@ impl Place {
 fn tool(program: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {
-            assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{program} {arguments:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             Some(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Err(error) => {
@@ -92,16 +115,27 @@ fn a_layer_holds_what_its_tree_holds() {
     let place = Place::new();
     let image = place.image();
     let to = place.path("rootfs");
-    place.export(&image, &format!("rootfs:{}", to.display())).unwrap();
+    place
+        .export(&image, &format!("rootfs:{}", to.display()))
+        .unwrap();
     let mode = |path: &str| fs::metadata(to.join(path)).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode("bin/program"), 0o4755);
     assert_eq!(fs::read(to.join("bin/other")).unwrap().len(), 3 << 20);
-    assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("../bin/program"));
-    assert_eq!(fs::read_to_string(to.join("d".repeat(120)).join("e".repeat(120)).join("deep")).unwrap(), "deep");
+    assert_eq!(
+        fs::read_link(to.join("link")).unwrap(),
+        Path::new("../bin/program")
+    );
+    assert_eq!(
+        fs::read_to_string(to.join("d".repeat(120)).join("e".repeat(120)).join("deep")).unwrap(),
+        "deep"
+    );
     assert!(to.join("name with\nnewline").exists());
     assert_eq!(fs::read_to_string(to.join("app/server.js")).unwrap(), "x");
     let again = place.export(&image, &format!("rootfs:{}", to.display()));
-    assert!(again.is_err(), "a folder that holds something is not written over");
+    assert!(
+        again.is_err(),
+        "a folder that holds something is not written over"
+    );
 }
 
 #[test]
@@ -119,13 +153,23 @@ fn deletions_of_an_overlay_become_whiteouts() {
     );
     device.unwrap();
     let opaque = tree.join("opaque");
-    rustix::fs::setxattr(&opaque, "user.overlay.opaque", b"y", rustix::fs::XattrFlags::empty()).unwrap();
+    rustix::fs::setxattr(
+        &opaque,
+        "user.overlay.opaque",
+        b"y",
+        rustix::fs::XattrFlags::empty(),
+    )
+    .unwrap();
     let keep = |path: &Path| path != Path::new("way/to/mount");
     let content = LayerContent::from_tree(&tree, &keep, true).unwrap();
     let layer = write_layer(&content, &place.store, Compression::None).unwrap();
     let blob = fs::read(place.store.blob_path(&layer.digest).unwrap()).unwrap();
     let mut archive = tar::Archive::new(&blob[..]);
-    let names: Vec<PathBuf> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
+    let names: Vec<PathBuf> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().into_owned())
+        .collect();
     let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
     assert_eq!(names, [".wh.gone", "opaque/", "opaque/.wh..wh..opq"]);
 }
@@ -133,7 +177,11 @@ fn deletions_of_an_overlay_become_whiteouts() {
 #[test]
 fn a_users_file_that_looks_like_a_whiteout_is_refused() {
     let mut content = LayerContent::new();
-    assert!(content.add_bytes(Path::new("app/.wh.x"), 0o644, Vec::new()).is_err());
+    assert!(
+        content
+            .add_bytes(Path::new("app/.wh.x"), 0o644, Vec::new())
+            .is_err()
+    );
 }
 
 #[test]
@@ -142,18 +190,27 @@ fn a_file_that_grows_while_it_is_read_is_an_error() {
     let file = place.path("log");
     fs::write(&file, "short").unwrap();
     let mut content = LayerContent::new();
-    content.add_file_from(&file, Path::new("app/log"), 0o644).unwrap();
+    content
+        .add_file_from(&file, Path::new("app/log"), 0o644)
+        .unwrap();
     fs::write(&file, "longer than before").unwrap();
     assert!(write_layer(&content, &place.store, Compression::default()).is_err());
-    assert_eq!(fs::read_dir(place.store.root().join("tmp")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(place.store.root().join("tmp"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
 fn every_damaged_blob_is_noticed_and_nothing_is_delivered() {
     let place = Place::new();
     let image = place.image();
-    let blobs: Vec<PathBuf> =
-        fs::read_dir(place.store.root().join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let blobs: Vec<PathBuf> = fs::read_dir(place.store.root().join("blobs/sha256"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert!(blobs.len() >= 4);
     for blob in blobs {
         let good = fs::read(&blob).unwrap();
@@ -175,21 +232,40 @@ fn every_damaged_blob_is_noticed_and_nothing_is_delivered() {
         }
         fs::write(&blob, good).unwrap();
     }
-    place.export(&image, &format!("oci-archive:{}", place.path("good").display())).unwrap();
+    place
+        .export(
+            &image,
+            &format!("oci-archive:{}", place.path("good").display()),
+        )
+        .unwrap();
 }
 
 #[test]
 fn names_move_and_removing_the_last_one_frees_the_blobs() {
     let place = Place::new();
     let image = place.image();
-    let names: Vec<String> = place.store.list().unwrap().into_iter().map(|image| image.name).collect();
+    let names: Vec<String> = place
+        .store
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(|image| image.name)
+        .collect();
     assert_eq!(names, ["other:latest", "test/app:1"]);
     assert_eq!(place.store.find("other").unwrap(), image.manifest_digest);
-    assert_eq!(place.store.find(&image.manifest_digest[7..19]).unwrap(), image.manifest_digest);
+    assert_eq!(
+        place.store.find(&image.manifest_digest[7..19]).unwrap(),
+        image.manifest_digest
+    );
     assert_eq!(place.store.remove("other").unwrap(), 0);
     assert!(place.store.remove("test/app:1").unwrap() > 0);
     assert!(place.store.find("test/app:1").is_err());
-    assert_eq!(fs::read_dir(place.store.root().join("blobs/sha256")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(place.store.root().join("blobs/sha256"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -199,21 +275,64 @@ fn skopeo_and_umoci_accept_the_layout_and_the_archives() {
     let layout = place.path("layout").display().to_string();
     place.export(&image, &format!("oci:{layout}")).unwrap();
     let archive = place.path("image.tar").display().to_string();
-    place.export(&image, &format!("oci-archive:{archive}")).unwrap();
+    place
+        .export(&image, &format!("oci-archive:{archive}"))
+        .unwrap();
     let docker = place.path("docker.tar").display().to_string();
-    place.export(&image, &format!("docker-archive:{docker}")).unwrap();
-    for source in [format!("oci:{layout}:test/app:1"), format!("oci-archive:{archive}"), format!("docker-archive:{docker}")] {
-        let Some(text) = tool("skopeo", &["inspect", "--config", &source]) else { return };
+    place
+        .export(&image, &format!("docker-archive:{docker}"))
+        .unwrap();
+    for source in [
+        format!("oci:{layout}:test/app:1"),
+        format!("oci-archive:{archive}"),
+        format!("docker-archive:{docker}"),
+    ] {
+        let Some(text) = tool("skopeo", &["inspect", "--config", &source]) else {
+            return;
+        };
         let config: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(config["config"]["Cmd"][0], "--flag \"quoted\" \\ $HOME", "{source}");
+        assert_eq!(
+            config["config"]["Cmd"][0], "--flag \"quoted\" \\ $HOME",
+            "{source}"
+        );
     }
     let copy = place.path("copy").display().to_string();
-    tool("skopeo", &["copy", "--insecure-policy", &format!("oci-archive:{archive}"), &format!("dir:{copy}")]);
+    tool(
+        "skopeo",
+        &[
+            "copy",
+            "--insecure-policy",
+            &format!("oci-archive:{archive}"),
+            &format!("dir:{copy}"),
+        ],
+    );
     // umoci takes no colon in a tag.
     let plain = place.path("plain").display().to_string();
-    tool("skopeo", &["copy", "--insecure-policy", &format!("oci-archive:{archive}"), &format!("oci:{plain}:one")]);
+    tool(
+        "skopeo",
+        &[
+            "copy",
+            "--insecure-policy",
+            &format!("oci-archive:{archive}"),
+            &format!("oci:{plain}:one"),
+        ],
+    );
     let bundle = place.path("bundle").display().to_string();
-    if tool("umoci", &["unpack", "--rootless", "--image", &format!("{plain}:one"), &bundle]).is_some() {
-        assert_eq!(fs::read_to_string(Path::new(&bundle).join("rootfs/app/server.js")).unwrap(), "x");
+    if tool(
+        "umoci",
+        &[
+            "unpack",
+            "--rootless",
+            "--image",
+            &format!("{plain}:one"),
+            &bundle,
+        ],
+    )
+    .is_some()
+    {
+        assert_eq!(
+            fs::read_to_string(Path::new(&bundle).join("rootfs/app/server.js")).unwrap(),
+            "x"
+        );
     }
 }

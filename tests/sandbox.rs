@@ -8,7 +8,9 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use packwright::engine::native::Native;
-use packwright::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
+use packwright::engine::{
+    Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams,
+};
 use packwright::report::Stream;
 
 /// A root made of the host's `/usr`, read-only, with a folder to work in.
@@ -22,7 +24,9 @@ impl Sandbox {
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("root");
-        for folder in ["usr", "etc", "app", "root", "var", "proc", "dev", "run", "tmp"] {
+        for folder in [
+            "usr", "etc", "app", "root", "var", "proc", "dev", "run", "tmp",
+        ] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         for link in ["bin", "sbin", "lib", "lib64"] {
@@ -30,8 +34,16 @@ impl Sandbox {
         }
         fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n").unwrap();
         fs::write(root.join("app/file"), "untouched").unwrap();
-        let usr = Bind { source: "/usr".into(), target: "/usr".to_owned(), read_only: true };
-        Self { home, network: Network::None, binds: vec![usr] }
+        let usr = Bind {
+            source: "/usr".into(),
+            target: "/usr".to_owned(),
+            read_only: true,
+        };
+        Self {
+            home,
+            network: Network::None,
+            binds: vec![usr],
+        }
     }
 
     fn job(&self, script: &str) -> Job {
@@ -83,11 +95,20 @@ fn changes_are_in_the_upper_folder_and_the_lower_ones_stay_as_they_were() {
     let job = sandbox.job("echo changed > file; echo new > other; mkdir -p sub; rm /etc/passwd");
     run(&job).0.unwrap();
     let upper = job.workspace.join("upper");
-    assert_eq!(fs::read_to_string(upper.join("app/file")).unwrap(), "changed\n");
-    assert_eq!(fs::read_to_string(upper.join("app/other")).unwrap(), "new\n");
+    assert_eq!(
+        fs::read_to_string(upper.join("app/file")).unwrap(),
+        "changed\n"
+    );
+    assert_eq!(
+        fs::read_to_string(upper.join("app/other")).unwrap(),
+        "new\n"
+    );
     assert!(upper.join("app/sub").is_dir());
     let root = sandbox.home.path().join("root");
-    assert_eq!(fs::read_to_string(root.join("app/file")).unwrap(), "untouched");
+    assert_eq!(
+        fs::read_to_string(root.join("app/file")).unwrap(),
+        "untouched"
+    );
     assert!(root.join("etc/passwd").exists());
 }
 
@@ -97,7 +118,10 @@ fn a_program_that_does_not_exist_is_named() {
     let mut job = sandbox.job("");
     job.argv = vec!["/no/such/program".to_owned()];
     let error = run(&job).0.unwrap_err();
-    assert!(matches!(&error, EngineError::Execute { program, .. } if program == "/no/such/program"), "{error}");
+    assert!(
+        matches!(&error, EngineError::Execute { program, .. } if program == "/no/such/program"),
+        "{error}"
+    );
 }
 
 /// C2: CVE-2024-21626.
@@ -124,8 +148,12 @@ fn no_descriptor_of_the_caller_is_open_inside() {
         assert!(file.as_raw_fd() > 2);
         kept.push(file);
     }
-    let (outcome, text) = Sandbox::new().run("cd /proc/self/fd && for f in *; do readlink $f; done; ls -l /proc/1/fd");
-    assert!(!text.contains("canary") && !text.contains(canary.path().to_str().unwrap()), "{text}");
+    let (outcome, text) = Sandbox::new()
+        .run("cd /proc/self/fd && for f in *; do readlink $f; done; ls -l /proc/1/fd");
+    assert!(
+        !text.contains("canary") && !text.contains(canary.path().to_str().unwrap()),
+        "{text}"
+    );
     assert!(outcome.leftovers.is_empty());
     drop(kept);
 }
@@ -137,12 +165,22 @@ fn nothing_outside_is_removed_when_a_mount_point_is_swapped_for_a_link() {
     fs::create_dir(outside.path().join("empty")).unwrap();
     let cache = tempfile::tempdir().unwrap();
     let mut sandbox = Sandbox::new();
-    sandbox.binds.push(Bind { source: cache.path().into(), target: "/app/cache/deep".to_owned(), read_only: false });
-    let job = sandbox.job(&format!("echo x > cache/deep/kept; mv cache elsewhere; ln -s {} cache; ls cache", outside.path().display()));
+    sandbox.binds.push(Bind {
+        source: cache.path().into(),
+        target: "/app/cache/deep".to_owned(),
+        read_only: false,
+    });
+    let job = sandbox.job(&format!(
+        "echo x > cache/deep/kept; mv cache elsewhere; ln -s {} cache; ls cache",
+        outside.path().display()
+    ));
     let (result, text) = run(&job);
     assert!(result.is_ok(), "{text}");
     assert!(outside.path().join("empty").is_dir());
-    assert_eq!(fs::read_to_string(cache.path().join("kept")).unwrap(), "x\n");
+    assert_eq!(
+        fs::read_to_string(cache.path().join("kept")).unwrap(),
+        "x\n"
+    );
 }
 
 /// C4: a link in the root does not move a mount.
@@ -153,7 +191,11 @@ fn a_mount_goes_where_the_link_points_inside_the_root() {
     let mut sandbox = Sandbox::new();
     let root = sandbox.home.path().join("root");
     std::os::unix::fs::symlink(outside.path(), root.join("app/link")).unwrap();
-    sandbox.binds.push(Bind { source: cache.path().into(), target: "/app/link/cache".to_owned(), read_only: false });
+    sandbox.binds.push(Bind {
+        source: cache.path().into(),
+        target: "/app/link/cache".to_owned(),
+        read_only: false,
+    });
     let job = sandbox.job("echo x > /app/link/cache/file");
     let _ = run(&job);
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
@@ -183,7 +225,8 @@ PY"#;
 fn no_unix_socket_of_the_host_can_be_reached() {
     let mut sandbox = Sandbox::new();
     sandbox.network = Network::Host;
-    let (_, text) = sandbox.run("find / -xdev -type s 2>/dev/null; find /run /tmp /dev /app -type s; echo done");
+    let (_, text) = sandbox
+        .run("find / -xdev -type s 2>/dev/null; find /run /tmp /dev /app -type s; echo done");
     assert_eq!(text, "done\n");
     let name = format!("packwright-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
@@ -191,7 +234,10 @@ fn no_unix_socket_of_the_host_can_be_reached() {
     let (_, text) = sandbox.run(&format!(
         "python3 -c \"import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0{name}'); print('reached')\""
     ));
-    assert!(text.contains("PermissionError") && !text.contains("reached"), "{text}");
+    assert!(
+        text.contains("PermissionError") && !text.contains("reached"),
+        "{text}"
+    );
 }
 
 /// C15: without the network nothing is there but a loopback interface.
@@ -211,7 +257,10 @@ fn processes_outside_cannot_be_signalled_or_seen() {
     assert!(text.contains("No such process"), "{text}");
     let processes: usize = text.lines().find_map(|line| line.parse().ok()).unwrap();
     assert!(processes < 10, "{text}");
-    assert!(!text.contains("packwright") && !text.contains("PATH="), "{text}");
+    assert!(
+        !text.contains("packwright") && !text.contains("PATH="),
+        "{text}"
+    );
 }
 
 /// C17.
@@ -263,7 +312,8 @@ PY"#;
 /// C24 and C25: CVE-2022-24769 and kin.
 #[test]
 fn capabilities_are_few_and_none_is_inherited() {
-    let (_, text) = Sandbox::new().run("grep -E 'Cap|Groups|NoNewPrivs|Seccomp:' /proc/self/status; id -G");
+    let (_, text) =
+        Sandbox::new().run("grep -E 'Cap|Groups|NoNewPrivs|Seccomp:' /proc/self/status; id -G");
     let value = |name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap();
         line.rsplit('\t').next().unwrap().trim().to_owned()
@@ -274,7 +324,13 @@ fn capabilities_are_few_and_none_is_inherited() {
     for empty in ["CapInh", "CapAmb"] {
         assert_eq!(u64::from_str_radix(&value(empty), 16).unwrap(), 0, "{text}");
     }
-    for (name, bit) in [("SYS_ADMIN", 21), ("SYS_PTRACE", 19), ("MKNOD", 27), ("NET_RAW", 13), ("NET_ADMIN", 12)] {
+    for (name, bit) in [
+        ("SYS_ADMIN", 21),
+        ("SYS_PTRACE", 19),
+        ("MKNOD", 27),
+        ("NET_RAW", 13),
+        ("NET_ADMIN", 12),
+    ] {
         assert_eq!(kept >> bit & 1, 0, "CAP_{name}");
     }
     assert_eq!(value("NoNewPrivs"), "1");
@@ -300,10 +356,17 @@ fn a_bound_folder_is_not_written() {
     let source = tempfile::tempdir().unwrap();
     fs::write(source.path().join("file"), "mine").unwrap();
     let mut sandbox = Sandbox::new();
-    sandbox.binds.push(Bind { source: source.path().into(), target: "/app/source".to_owned(), read_only: true });
+    sandbox.binds.push(Bind {
+        source: source.path().into(),
+        target: "/app/source".to_owned(),
+        read_only: true,
+    });
     let (_, text) = sandbox.run("echo x > source/file; echo x > source/new; rm source/file; chmod 777 source; mount -o remount,rw /app/source; echo end");
     assert!(text.contains("end"));
-    assert_eq!(fs::read_to_string(source.path().join("file")).unwrap(), "mine");
+    assert_eq!(
+        fs::read_to_string(source.path().join("file")).unwrap(),
+        "mine"
+    );
     assert_eq!(fs::read_dir(source.path()).unwrap().count(), 1);
 }
 
@@ -311,7 +374,8 @@ fn a_bound_folder_is_not_written() {
 #[test]
 fn a_crash_leaves_no_core_file() {
     let sandbox = Sandbox::new();
-    let job = sandbox.job("ulimit -c unlimited 2>/dev/null; ulimit -c; bash -c 'kill -SEGV $$'; true");
+    let job =
+        sandbox.job("ulimit -c unlimited 2>/dev/null; ulimit -c; bash -c 'kill -SEGV $$'; true");
     let (result, text) = run(&job);
     result.unwrap();
     assert_eq!(text.lines().next(), Some("0"), "{text}");
@@ -331,7 +395,9 @@ fn when_the_parent_is_told_to_end_the_command_is_told_and_ends() {
     });
     let mut text = String::new();
     let engine = Native::with_program(env!("CARGO_BIN_EXE_packwright"));
-    let result = engine.run(&job, &interrupt, &mut |_, line| text.push_str(&String::from_utf8_lossy(line)));
+    let result = engine.run(&job, &interrupt, &mut |_, line| {
+        text.push_str(&String::from_utf8_lossy(line))
+    });
     assert!(matches!(result, Err(EngineError::Interrupted)));
     assert!(text.starts_with("told"), "{text}");
 }

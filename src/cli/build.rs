@@ -72,26 +72,46 @@ impl BuildArgs {
             Some(name) => name.parse().map_err(Failure::from)?,
             None => default_name(&self.path),
         };
-        let tags: Vec<Reference> =
-            self.tag.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Failure::from)?;
-        let destinations: Vec<Destination> =
-            self.output.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::from)?;
-        if destinations.iter().filter(|destination| destination.is_stdout()).count() > 1 {
-            return Err(Failure::usage("standard output can carry one image only".to_owned()).into());
+        let tags: Vec<Reference> = self
+            .tag
+            .iter()
+            .map(|tag| tag.parse())
+            .collect::<Result<_, _>>()
+            .map_err(Failure::from)?;
+        let destinations: Vec<Destination> = self
+            .output
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()
+            .map_err(Failure::from)?;
+        if destinations
+            .iter()
+            .filter(|destination| destination.is_stdout())
+            .count()
+            > 1
+        {
+            return Err(
+                Failure::usage("standard output can carry one image only".to_owned()).into(),
+            );
         }
         let labels: BTreeMap<String, String> = self
             .label
             .iter()
             .map(|label| {
                 let pair = label.split_once('=').filter(|(key, _)| !key.is_empty());
-                let (key, value) = pair.ok_or_else(|| Failure::usage(format!("--label {label}: it must be KEY=VALUE")))?;
+                let (key, value) = pair.ok_or_else(|| {
+                    Failure::usage(format!("--label {label}: it must be KEY=VALUE"))
+                })?;
                 Ok((key.to_owned(), value.to_owned()))
             })
             .collect::<Result<_, Failure>>()?;
         Ok(BuildOptions {
             source: self.path.clone(),
             overrides: self.flags.overrides()?,
-            names: std::iter::once(name).chain(tags).map(|name| name.to_string()).collect(),
+            names: std::iter::once(name)
+                .chain(tags)
+                .map(|name| name.to_string())
+                .collect(),
             labels,
             destinations,
             allow_no_start: self.no_error_without_start,
@@ -111,7 +131,10 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let options = args.options()?;
     let carries_image = options.destinations.iter().any(Destination::is_stdout);
     if carries_image && global.json {
-        return Err(Failure::usage("standard output cannot carry both JSON and an image".to_owned()).into());
+        return Err(Failure::usage(
+            "standard output cannot carry both JSON and an image".to_owned(),
+        )
+        .into());
     }
     let interrupt = Interrupt::default();
     super::handle_signals(&interrupt)?;
@@ -146,7 +169,9 @@ pub(super) fn build(
     interrupt: &Interrupt,
     json: bool,
 ) -> Result<Built, PipelineError> {
-    let folder = global.folder().map_err(|error| PipelineError::Folder(error.to_string()))?;
+    let folder = global
+        .folder()
+        .map_err(|error| PipelineError::Folder(error.to_string()))?;
     let cache = crate::cache::Cache::open(&folder)?;
     let store = crate::image::ImageStore::open(&folder.join("images"))?;
     let mut reports: Vec<Arc<dyn Report>> = Vec::new();
@@ -156,7 +181,8 @@ pub(super) fn build(
     if json {
         reports.push(Arc::new(Lines::stdout()));
     } else {
-        let terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let terminal = io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         reports.push(Human::start(terminal, global.colours(), global.quiet));
     }
     let report = Tee(reports);

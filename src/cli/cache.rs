@@ -35,16 +35,26 @@ pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
             let lines = usage.iter().map(|usage| {
                 if global.json {
                     let (kind, entries, bytes) = (usage.kind.folder(), usage.entries, usage.bytes);
-                    return format!("{}\n", serde_json::json!({ "kind": kind, "entries": entries, "bytes": bytes }));
+                    return format!(
+                        "{}\n",
+                        serde_json::json!({ "kind": kind, "entries": entries, "bytes": bytes })
+                    );
                 }
-                format!("{:<10} {:>6}  {:>9}\n", usage.kind.folder(), usage.entries, size(usage.bytes))
+                format!(
+                    "{:<10} {:>6}  {:>9}\n",
+                    usage.kind.folder(),
+                    usage.entries,
+                    size(usage.bytes)
+                )
             });
             super::print(lines.collect::<String>().as_bytes())
         }
         CacheVerb::Prune { older_than, kind } => {
             let kinds = kinds(kind)?;
             let age = Duration::from_secs(older_than * 24 * 3600);
-            let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            let before = SystemTime::now()
+                .checked_sub(age)
+                .unwrap_or(SystemTime::UNIX_EPOCH);
             let (count, bytes) = cache.prune(&kinds, before).map_err(Failure::from)?;
             super::print(format!("{count} entries removed, {} freed\n", size(bytes)).as_bytes())
         }
@@ -60,7 +70,12 @@ fn kinds(names: &[String]) -> Result<Vec<Kind>, Failure> {
         .map(|name| {
             let known = || Kind::ALL.map(Kind::folder).join(", ");
             let found = Kind::ALL.into_iter().find(|kind| kind.folder() == name);
-            found.ok_or_else(|| Failure::usage(format!("no kind of cache is called {name}; there are {}", known())))
+            found.ok_or_else(|| {
+                Failure::usage(format!(
+                    "no kind of cache is called {name}; there are {}",
+                    known()
+                ))
+            })
         })
         .collect()
 }

@@ -21,8 +21,11 @@ pub struct DetectArgs {
 
 /// Runs the verb. Nothing detected is an empty line and success, as with nixpacks.
 pub fn run(args: &DetectArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let repo = Repo::open(&args.path).map_err(PlanError::from).map_err(Failure::from)?;
-    let detected = packwright_providers::detect(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
+    let repo = Repo::open(&args.path)
+        .map_err(PlanError::from)
+        .map_err(Failure::from)?;
+    let detected =
+        packwright_providers::detect(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
     let text = if global.json {
         let objects: Vec<_> = detected
             .iter()
@@ -30,7 +33,11 @@ pub fn run(args: &DetectArgs, global: &Global) -> anyhow::Result<ExitCode> {
             .collect();
         serde_json::Value::from(objects).to_string()
     } else {
-        detected.iter().map(|found| found.name.as_str()).collect::<Vec<_>>().join(", ")
+        detected
+            .iter()
+            .map(|found| found.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     super::print(format!("{text}\n").as_bytes())
 }

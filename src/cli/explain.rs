@@ -21,8 +21,11 @@ pub struct ExplainArgs {
 
 /// Runs the verb.
 pub fn run(args: &ExplainArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let repo = Repo::open(&args.path).map_err(PlanError::from).map_err(Failure::from)?;
-    let planned = packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
+    let repo = Repo::open(&args.path)
+        .map_err(PlanError::from)
+        .map_err(Failure::from)?;
+    let planned =
+        packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
     if global.json {
         let decisions: Vec<_> = planned
             .decisions
@@ -54,10 +57,25 @@ fn explanation(planned: &Planned, repo: &Repo) -> String {
         if let Some(evidence) = &decision.evidence {
             lines.push(format!("  seen in {}", place(evidence)));
         }
-        lines.extend(decision.rejected.iter().map(|rejected| format!("  not {rejected}")));
+        lines.extend(
+            decision
+                .rejected
+                .iter()
+                .map(|rejected| format!("  not {rejected}")),
+        );
     }
-    lines.extend(planned.warnings.iter().map(|warning| format!("\nwarning: {warning}")));
-    lines.extend(planned.advice.iter().map(|advice| format!("\nadvice: {advice}")));
+    lines.extend(
+        planned
+            .warnings
+            .iter()
+            .map(|warning| format!("\nwarning: {warning}")),
+    );
+    lines.extend(
+        planned
+            .advice
+            .iter()
+            .map(|advice| format!("\nadvice: {advice}")),
+    );
     lines.push(format!("\nfiles read: {}", repo.files_read().join(", ")));
     lines.join("\n") + "\n"
 }

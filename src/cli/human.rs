@@ -39,8 +39,16 @@ impl Human {
     /// `terminal`: live lines. `quiet`: nothing but warnings.
     pub fn start(terminal: bool, colours: bool, quiet: bool) -> Arc<Self> {
         let bars = (terminal && !quiet).then(MultiProgress::new);
-        let state = State { running: BTreeMap::new(), bars, last: Instant::now() };
-        let human = Arc::new(Self { state: Mutex::new(state), colours, quiet });
+        let state = State {
+            running: BTreeMap::new(),
+            bars,
+            last: Instant::now(),
+        };
+        let human = Arc::new(Self {
+            state: Mutex::new(state),
+            colours,
+            quiet,
+        });
         if !terminal && !quiet {
             let weak = Arc::downgrade(&human);
             std::thread::spawn(move || break_silence(&weak));
@@ -49,7 +57,11 @@ impl Human {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn line(&self, state: &mut State, line: &str) {
@@ -76,17 +88,35 @@ impl Human {
             let arrow = self.paint("36", ">");
             self.line(state, &format!("{arrow} {title}"));
         }
-        state.running.insert(step, Running { title, started: Instant::now(), bar, progress: None });
+        state.running.insert(
+            step,
+            Running {
+                title,
+                started: Instant::now(),
+                bar,
+                progress: None,
+            },
+        );
     }
 
     fn finished(&self, state: &mut State, step: &str, cached: bool, note: &str, milliseconds: u64) {
-        let Some(running) = state.running.remove(step) else { return };
+        let Some(running) = state.running.remove(step) else {
+            return;
+        };
         if let Some(bar) = &running.bar {
             bar.finish_and_clear();
         }
         let tick = self.paint("32", "✓");
-        let note = if note.is_empty() { String::new() } else { format!(", {}", text::escape(note)) };
-        let how = if cached { "unchanged".to_owned() } else { seconds(milliseconds) };
+        let note = if note.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", text::escape(note))
+        };
+        let how = if cached {
+            "unchanged".to_owned()
+        } else {
+            seconds(milliseconds)
+        };
         self.line(state, &format!("{tick} {} ({how}{note})", running.title));
     }
 
@@ -97,11 +127,16 @@ impl Human {
         }
         let name = step.rsplit(':').next().unwrap_or(step);
         let bar = self.paint("2", &format!("{} |", text::escape(name)));
-        self.line(state, &format!("  {bar} {}", text::strip(line, self.colours)));
+        self.line(
+            state,
+            &format!("  {bar} {}", text::strip(line, self.colours)),
+        );
     }
 
     fn progress(state: &mut State, step: &str, done: u64, total: Option<u64>, unit: &'static str) {
-        let Some(running) = state.running.get_mut(step) else { return };
+        let Some(running) = state.running.get_mut(step) else {
+            return;
+        };
         running.progress = Some((done, total, unit));
         if let Some(bar) = &running.bar {
             bar.set_message(format!("{} {}", running.title, amount(done, total, unit)));
@@ -119,14 +154,35 @@ impl Report for Human {
                 self.line(state, &format!("{warning}: {}", text::escape(&message)));
             }
             _ if self.quiet => {}
-            Event::Decided { subject, choice, reason } => {
+            Event::Decided {
+                subject,
+                choice,
+                reason,
+            } => {
                 let reason = self.paint("2", &format!("({})", text::escape(&reason)));
-                self.line(state, &format!("  {}: {} {reason}", text::escape(&subject), text::escape(&choice)));
+                self.line(
+                    state,
+                    &format!(
+                        "  {}: {} {reason}",
+                        text::escape(&subject),
+                        text::escape(&choice)
+                    ),
+                );
             }
             Event::StepStarted { step, title } => self.started(state, step, &title),
-            Event::StepProgress { step, done, total, unit } => Self::progress(state, &step, done, total, unit),
+            Event::StepProgress {
+                step,
+                done,
+                total,
+                unit,
+            } => Self::progress(state, &step, done, total, unit),
             Event::Output { step, line, .. } => self.output(state, &step, &line),
-            Event::StepFinished { step, cached, milliseconds, note } => {
+            Event::StepFinished {
+                step,
+                cached,
+                milliseconds,
+                note,
+            } => {
                 self.finished(state, &step, cached, &note, milliseconds);
             }
             Event::StepFailed { step } => {
@@ -154,8 +210,12 @@ fn break_silence(human: &Weak<Human>) {
         if state.last.elapsed() < SILENCE {
             continue;
         }
-        let Some(running) = state.running.values().next_back() else { continue };
-        let progress = running.progress.map(|(done, total, unit)| format!(", {}", amount(done, total, unit)));
+        let Some(running) = state.running.values().next_back() else {
+            continue;
+        };
+        let progress = running
+            .progress
+            .map(|(done, total, unit)| format!(", {}", amount(done, total, unit)));
         let line = format!(
             "  ... {} ({}{})",
             running.title,
@@ -167,7 +227,13 @@ fn break_silence(human: &Weak<Human>) {
 }
 
 fn amount(done: u64, total: Option<u64>, unit: &str) -> String {
-    let show = |number: u64| if unit == "bytes" { crate::pipeline::size(number) } else { format!("{number} {unit}") };
+    let show = |number: u64| {
+        if unit == "bytes" {
+            crate::pipeline::size(number)
+        } else {
+            format!("{number} {unit}")
+        }
+    };
     match total {
         Some(total) => format!("{} of {}", show(done), show(total)),
         None => show(done),

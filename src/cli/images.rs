@@ -28,13 +28,25 @@ pub fn run(verb: &ImagesVerb, global: &Global) -> anyhow::Result<ExitCode> {
         ImagesVerb::Ls => {
             let images = store.list().map_err(Failure::from)?;
             if global.json {
-                let lines: Vec<String> = images.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+                let lines: Vec<String> = images
+                    .iter()
+                    .map(serde_json::to_string)
+                    .collect::<Result<_, _>>()?;
                 return super::print((lines.join("\n") + "\n").as_bytes());
             }
-            let widest = images.iter().map(|image| image.name.len()).max().unwrap_or(0);
+            let widest = images
+                .iter()
+                .map(|image| image.name.len())
+                .max()
+                .unwrap_or(0);
             let lines = images.iter().map(|image| {
                 let digest = image.digest.get(..19).unwrap_or(&image.digest);
-                format!("{:widest$}  {digest}  {:>9}  {} layers\n", image.name, size(image.size), image.layers)
+                format!(
+                    "{:widest$}  {digest}  {:>9}  {} layers\n",
+                    image.name,
+                    size(image.size),
+                    image.layers
+                )
             });
             super::print(lines.collect::<String>().as_bytes())
         }

@@ -24,9 +24,15 @@ impl Lines<io::Stdout> {
 
 impl<W: Write + Send> Report for Lines<W> {
     fn event(&self, event: Event) {
-        let Ok(mut line) = serde_json::to_vec(&event) else { return };
+        let Ok(mut line) = serde_json::to_vec(&event) else {
+            return;
+        };
         line.push(b'\n');
         // A reader that went away, or a full disk under a log, must not end the build.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+        let _ = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&line);
     }
 }

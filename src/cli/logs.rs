@@ -37,7 +37,9 @@ pub(super) fn new_log(folder: &Path) -> Option<Log> {
     }
     // Builds that start at once take the next free number.
     (last + 1..last + 100).find_map(|number| {
-        File::create_new(folder.join(format!("{number:08}.jsonl"))).ok().map(io::LineWriter::new)
+        File::create_new(folder.join(format!("{number:08}.jsonl")))
+            .ok()
+            .map(io::LineWriter::new)
     })
 }
 
@@ -47,7 +49,10 @@ fn number(path: &Path) -> Option<u64> {
 
 fn newest_first(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| number(path).is_some()).collect();
+    let mut logs: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| number(path).is_some())
+        .collect();
     logs.sort();
     logs.reverse();
     logs
@@ -57,11 +62,20 @@ fn newest_first(folder: &Path) -> Vec<PathBuf> {
 pub fn run(args: &LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let logs = newest_first(&global.folder()?.join("logs"));
     if args.list {
-        let lines = logs.iter().enumerate().map(|(at, path)| format!("{}  {}\n", at + 1, path.display()));
+        let lines = logs
+            .iter()
+            .enumerate()
+            .map(|(at, path)| format!("{}  {}\n", at + 1, path.display()));
         return super::print(lines.collect::<String>().as_bytes());
     }
     let path = args.build.checked_sub(1).and_then(|at| logs.get(at));
-    let path = path.ok_or_else(|| Failure::usage(format!("there is no log {}; {} are kept", args.build, logs.len())))?;
+    let path = path.ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no log {}; {} are kept",
+            args.build,
+            logs.len()
+        ))
+    })?;
     let mut stdout = io::stdout().lock();
     for line in BufReader::new(File::open(path)?).lines() {
         let line = line?;
@@ -82,11 +96,25 @@ pub fn run(args: &LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
 fn told(event: &Value) -> String {
     let field = |name: &str| text::escape(event[name].as_str().unwrap_or_default());
     match event["event"].as_str().unwrap_or_default() {
-        "decided" => format!("  {}: {} ({})\n", field("subject"), field("choice"), field("reason")),
+        "decided" => format!(
+            "  {}: {} ({})\n",
+            field("subject"),
+            field("choice"),
+            field("reason")
+        ),
         "warning" => format!("warning: {}\n", field("message")),
         "step_started" => format!("> {}\n", field("title")),
-        "output" => format!("  {} | {}\n", field("step"), text::strip(event["line"].as_str().unwrap_or_default(), false)),
-        "step_finished" => format!("✓ {} ({} ms) {}\n", field("step"), event["milliseconds"], field("note")),
+        "output" => format!(
+            "  {} | {}\n",
+            field("step"),
+            text::strip(event["line"].as_str().unwrap_or_default(), false)
+        ),
+        "step_finished" => format!(
+            "✓ {} ({} ms) {}\n",
+            field("step"),
+            event["milliseconds"],
+            field("note")
+        ),
         "step_failed" => format!("✗ {}\n", field("step")),
         "finished" => format!("{}\n", field("digest")),
         _ => String::new(),

@@ -31,8 +31,11 @@ enum Format {
 
 /// Runs the verb.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let repo = Repo::open(&args.path).map_err(PlanError::from).map_err(Failure::from)?;
-    let planned = packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
+    let repo = Repo::open(&args.path)
+        .map_err(PlanError::from)
+        .map_err(Failure::from)?;
+    let planned =
+        packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
     for warning in planned.warnings.iter().chain(&planned.advice) {
         // Standard output belongs to the plan.
         let _ = writeln!(std::io::stderr(), "warning: {}", text::escape(warning));

@@ -55,32 +55,53 @@ pub fn run(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
             return Err(failure.into());
         }
     };
-    let port = match args.port.or_else(|| variables.get("PORT").and_then(|port| port.parse().ok())) {
+    let port = match args
+        .port
+        .or_else(|| variables.get("PORT").and_then(|port| port.parse().ok()))
+    {
         Some(port) => port,
         None => free_port(),
     };
-    variables.entry("PORT".to_owned()).or_insert_with(|| port.to_string());
+    variables
+        .entry("PORT".to_owned())
+        .or_insert_with(|| port.to_string());
     let (cache, store, engine) = (global.cache()?, global.store()?, Native::default());
-    let container =
-        Container { cache: &cache, store: &store, engine: &engine, report: &Silent, interrupt: &interrupt };
+    let container = Container {
+        cache: &cache,
+        store: &store,
+        engine: &engine,
+        report: &Silent,
+        interrupt: &interrupt,
+    };
     let ended = Arc::new(AtomicBool::new(false));
     if args.command.is_empty() && !global.quiet {
         announce(port, Arc::clone(&ended));
     }
-    let exit = container.start(&digest, &variables, &args.command).map_err(Failure::from)?;
+    let exit = container
+        .start(&digest, &variables, &args.command)
+        .map_err(Failure::from)?;
     ended.store(true, Ordering::SeqCst);
     if exit.code() == 127 {
-        let _ = writeln!(std::io::stderr(), "hint: the image lacks a program of the start command; packwright run IMAGE -- ls looks inside");
+        let _ = writeln!(
+            std::io::stderr(),
+            "hint: the image lacks a program of the start command; packwright run IMAGE -- ls looks inside"
+        );
     }
     Ok(ExitCode::from(u8::try_from(exit.code()).unwrap_or(1)))
 }
 
 /// The digest of what is to run. A folder is what looks like a path, or is one and no image.
-fn find_or_build(args: &RunArgs, global: &Global, interrupt: &Interrupt) -> Result<String, PipelineError> {
+fn find_or_build(
+    args: &RunArgs,
+    global: &Global,
+    interrupt: &Interrupt,
+) -> Result<String, PipelineError> {
     let path = Path::new(&args.what);
     let looks_like_path = args.what.starts_with('.') || args.what.starts_with('/');
     if !looks_like_path {
-        let folder = global.folder().map_err(|error| PipelineError::Folder(error.to_string()))?;
+        let folder = global
+            .folder()
+            .map_err(|error| PipelineError::Folder(error.to_string()))?;
         let store = crate::image::ImageStore::open(&folder.join("images"))?;
         match store.find(&args.what) {
             Ok(digest) => return Ok(digest),
@@ -88,7 +109,10 @@ fn find_or_build(args: &RunArgs, global: &Global, interrupt: &Interrupt) -> Resu
             Err(_) => {}
         }
     }
-    let flags = PlanFlags { env: args.env.clone(), ..PlanFlags::default() };
+    let flags = PlanFlags {
+        env: args.env.clone(),
+        ..PlanFlags::default()
+    };
     let build = BuildArgs::of(PathBuf::from(&args.what), flags);
     let options: BuildOptions = build.plain_options();
     super::build::build(&options, global, interrupt, false).map(|built| built.image.manifest_digest)
@@ -99,12 +123,19 @@ impl BuildArgs {
     fn plain_options(&self) -> BuildOptions {
         let full = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let name = Reference::from_folder(&full.file_name().unwrap_or_default().to_string_lossy());
-        BuildOptions { source: self.path.clone(), names: vec![name.to_string()], ..BuildOptions::default() }
+        BuildOptions {
+            source: self.path.clone(),
+            names: vec![name.to_string()],
+            ..BuildOptions::default()
+        }
     }
 }
 
 fn free_port() -> u16 {
-    PORTS.into_iter().find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap_or(PORTS.start)
+    PORTS
+        .into_iter()
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .unwrap_or(PORTS.start)
 }
 
 /// Prints the URL once the port answers. Says nothing when something else answered there before.
@@ -112,7 +143,10 @@ fn announce(port: u16, ended: Arc<AtomicBool>) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let answers = move || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok();
     if answers() {
-        let _ = writeln!(std::io::stderr(), "warning: something listens on port {port} already");
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: something listens on port {port} already"
+        );
         return;
     }
     std::thread::spawn(move || {

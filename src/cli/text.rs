@@ -49,7 +49,9 @@ pub fn strip(line: &str, colours: bool) -> String {
 /// Takes the rest of an escape sequence: `[` up to a letter, `]` up to its end, or one character.
 fn escape_sequence(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
     let mut sequence = String::new();
-    let Some(kind) = rest.next() else { return sequence };
+    let Some(kind) = rest.next() else {
+        return sequence;
+    };
     sequence.push(kind);
     match kind {
         '[' => {
@@ -87,7 +89,10 @@ mod tests {
 
     #[test]
     fn our_text_shows_what_others_hide() {
-        assert_eq!(escape("a\x1b]8;;x\x07b\r\u{202e}c"), "a\\u{1b}]8;;x\\u{7}b\\u{d}\\u{202e}c");
+        assert_eq!(
+            escape("a\x1b]8;;x\x07b\r\u{202e}c"),
+            "a\\u{1b}]8;;x\\u{7}b\\u{d}\\u{202e}c"
+        );
     }
 
     #[test]

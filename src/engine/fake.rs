@@ -15,7 +15,10 @@ pub struct Fake {
 impl Fake {
     /// The jobs so far.
     pub fn jobs(&self) -> Vec<Job> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -27,10 +30,21 @@ impl Engine for Fake {
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
     ) -> Result<Outcome, EngineError> {
         let upper = job.workspace.join("upper");
-        fs::create_dir_all(&upper)
-            .map_err(|source| EngineError::Io { action: format!("create {}", upper.display()), source })?;
-        output(Stream::Stdout, format!("would run {:?}", job.argv).as_bytes());
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job.clone());
-        Ok(Outcome { exit: Exit::Code(0), leftovers: Vec::new() })
+        fs::create_dir_all(&upper).map_err(|source| EngineError::Io {
+            action: format!("create {}", upper.display()),
+            source,
+        })?;
+        output(
+            Stream::Stdout,
+            format!("would run {:?}", job.argv).as_bytes(),
+        );
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(job.clone());
+        Ok(Outcome {
+            exit: Exit::Code(0),
+            leftovers: Vec::new(),
+        })
     }
 }

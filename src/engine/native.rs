@@ -60,12 +60,17 @@ impl Default for Native {
 impl Native {
     /// An engine whose helper is another copy of the binary; for callers that are not packwright.
     pub fn with_program(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into() }
+        Self {
+            program: program.into(),
+        }
     }
 }
 
 fn io_error(action: &str) -> impl FnOnce(io::Error) -> EngineError {
-    move |source| EngineError::Io { action: action.to_owned(), source }
+    move |source| EngineError::Io {
+        action: action.to_owned(),
+        source,
+    }
 }
 
 impl Engine for Native {
@@ -117,13 +122,20 @@ fn spawn(program: &Path, job: &Job, control: UnixStream) -> Result<Child, Engine
 }
 
 /// Hands the job over, maps the ids, and waits for the end.
-fn converse(control: &UnixStream, job: &Job, helper: u32, interrupt: &Interrupt) -> Result<Outcome, EngineError> {
+fn converse(
+    control: &UnixStream,
+    job: &Job,
+    helper: u32,
+    interrupt: &Interrupt,
+) -> Result<Outcome, EngineError> {
     let lost = |error: io::Error| EngineError::Lost(error.to_string());
     send(control, &Order::Run(Box::new(job.clone()))).map_err(lost)?;
     match receive(control).map_err(lost)? {
         Some(Answer::Ready) => {}
         Some(Answer::Failed(failure)) => return Err(failure.into()),
-        Some(Answer::Ended(_)) | None => return Err(EngineError::Lost("before it was ready".to_owned())),
+        Some(Answer::Ended(_)) | None => {
+            return Err(EngineError::Lost("before it was ready".to_owned()));
+        }
     }
     enter::map_same_ids(helper).map_err(io_error("map the sandbox's user ids"))?;
     send(control, &Order::Go).map_err(lost)?;
@@ -134,17 +146,25 @@ fn converse(control: &UnixStream, job: &Job, helper: u32, interrupt: &Interrupt)
 /// the grace period ends it.
 fn await_end(control: &UnixStream, interrupt: &Interrupt) -> Result<Outcome, EngineError> {
     let lost = |error: io::Error| EngineError::Lost(error.to_string());
-    control.set_read_timeout(Some(Duration::from_millis(100))).map_err(lost)?;
+    control
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .map_err(lost)?;
     let seen_before = interrupt.count();
     let mut asked: Option<Instant> = None;
     loop {
         match receive(control) {
-            Ok(Some(Answer::Ended(_))) if asked.is_some() && seen_before == 0 => return Err(EngineError::Interrupted),
+            Ok(Some(Answer::Ended(_))) if asked.is_some() && seen_before == 0 => {
+                return Err(EngineError::Interrupted);
+            }
             Ok(Some(Answer::Ended(outcome))) => return Ok(outcome),
             Ok(Some(Answer::Failed(failure))) => return Err(failure.into()),
             Ok(Some(Answer::Ready)) => {}
             Ok(None) => return Err(EngineError::Lost("killed".to_owned())),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) => {}
             Err(error) => return Err(lost(error)),
         }
         let signals = interrupt.count() - seen_before;
@@ -153,19 +173,29 @@ fn await_end(control: &UnixStream, interrupt: &Interrupt) -> Result<Outcome, Eng
                 let _ = send(control, &Order::Signal(interrupt.signal()));
                 asked = Some(Instant::now());
             }
-            Some(since) if signals > 1 || since.elapsed() > GRACE => return Err(EngineError::Interrupted),
+            Some(since) if signals > 1 || since.elapsed() > GRACE => {
+                return Err(EngineError::Interrupted);
+            }
             _ => {}
         }
     }
 }
 
 /// Reads lines of at most [`LINE_LIMIT`] bytes and passes them on without their ends.
-fn pass_lines(pipe: impl Read, stream: Stream, output: &Mutex<&mut (dyn FnMut(Stream, &[u8]) + Send)>) {
+fn pass_lines(
+    pipe: impl Read,
+    stream: Stream,
+    output: &Mutex<&mut (dyn FnMut(Stream, &[u8]) + Send)>,
+) {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     loop {
         line.clear();
-        match reader.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line) {
+        match reader
+            .by_ref()
+            .take(LINE_LIMIT)
+            .read_until(b'\n', &mut line)
+        {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -181,7 +211,10 @@ fn pass_lines(pipe: impl Read, stream: Stream, output: &Mutex<&mut (dyn FnMut(St
 impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Namespaces(reason) => Self::Namespaces { hint: enter::namespace_hint(), reason },
+            Failure::Namespaces(reason) => Self::Namespaces {
+                hint: enter::namespace_hint(),
+                reason,
+            },
             Failure::Sandbox { action, reason } => Self::Sandbox { action, reason },
             Failure::Execute { program, reason } => Self::Execute { program, reason },
         }

@@ -41,7 +41,10 @@ pub enum Target {
 impl Destination {
     /// Whether standard output carries the image.
     pub fn is_stdout(&self) -> bool {
-        matches!(self, Self::OciArchive(Target::Stdout) | Self::DockerArchive(Target::Stdout))
+        matches!(
+            self,
+            Self::OciArchive(Target::Stdout) | Self::DockerArchive(Target::Stdout)
+        )
     }
 }
 
@@ -69,17 +72,26 @@ impl FromStr for Destination {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
-        let wrong = |reason: &str| ImageError::Destination { text: text.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| ImageError::Destination {
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        };
         let kinds = "it must be oci-archive:FILE, docker-archive:FILE, oci:FOLDER or rootfs:FOLDER; FILE may be -";
         let (kind, path) = text.split_once(':').ok_or_else(|| wrong(kinds))?;
         if path.is_empty() {
             return Err(wrong("there is no path after the colon"));
         }
-        let target = if path == "-" { Target::Stdout } else { Target::File(path.into()) };
+        let target = if path == "-" {
+            Target::Stdout
+        } else {
+            Target::File(path.into())
+        };
         match kind {
             "oci-archive" => Ok(Self::OciArchive(target)),
             "docker-archive" => Ok(Self::DockerArchive(target)),
-            "oci" | "rootfs" if path == "-" => Err(wrong("only archives can go to standard output")),
+            "oci" | "rootfs" if path == "-" => {
+                Err(wrong("only archives can go to standard output"))
+            }
             "oci" => Ok(Self::OciLayout(path.into())),
             "rootfs" => Ok(Self::Rootfs(path.into())),
             _ => Err(wrong(kinds)),
@@ -88,8 +100,16 @@ impl FromStr for Destination {
 }
 
 /// Delivers an image of the store.
-pub fn export(store: &ImageStore, digest: &str, names: &[String], to: &Destination) -> Result<(), ImageError> {
-    let names: Vec<Reference> = names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+pub fn export(
+    store: &ImageStore,
+    digest: &str,
+    names: &[String],
+    to: &Destination,
+) -> Result<(), ImageError> {
+    let names: Vec<Reference> = names
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
     match to {
         Destination::OciArchive(target) => write_archive(store, digest, &names, target, false),
         Destination::DockerArchive(target) => write_archive(store, digest, &names, target, true),
@@ -99,9 +119,16 @@ pub fn export(store: &ImageStore, digest: &str, names: &[String], to: &Destinati
 }
 
 /// The index entry of the image, once for each name.
-fn entries(store: &ImageStore, digest: &str, names: &[Reference]) -> Result<Vec<Descriptor>, ImageError> {
+fn entries(
+    store: &ImageStore,
+    digest: &str,
+    names: &[Reference],
+) -> Result<Vec<Descriptor>, ImageError> {
     let index = store.index()?;
-    let known = index.manifests.into_iter().find(|entry| entry.digest == digest);
+    let known = index
+        .manifests
+        .into_iter()
+        .find(|entry| entry.digest == digest);
     let mut entry = known.ok_or_else(|| ImageError::NotFound(digest.to_owned()))?;
     entry.annotations.clear();
     if names.is_empty() {
@@ -109,7 +136,9 @@ fn entries(store: &ImageStore, digest: &str, names: &[Reference]) -> Result<Vec<
     }
     let named = names.iter().map(|name| {
         let mut entry = entry.clone();
-        entry.annotations.insert(REF_NAME.to_owned(), name.to_string());
+        entry
+            .annotations
+            .insert(REF_NAME.to_owned(), name.to_string());
         entry
     });
     Ok(named.collect())
@@ -135,10 +164,15 @@ fn write_archive(
         Target::Stdout => {
             let mut stdout = BufWriter::with_capacity(1 << 20, io::stdout().lock());
             write_archive_to(store, digest, names, docker, &mut stdout)?;
-            stdout.flush().map_err(io_error("write", Path::new("standard output")))
+            stdout
+                .flush()
+                .map_err(io_error("write", Path::new("standard output")))
         }
         Target::File(path) => {
-            let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             let file = tempfile::Builder::new()
                 .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
                 .tempfile_in(folder)
@@ -147,7 +181,8 @@ fn write_archive(
             write_archive_to(store, digest, names, docker, &mut writer)?;
             writer.flush().map_err(io_error("write", path))?;
             drop(writer);
-            file.persist(path).map_err(|error| io_error("rename to", path)(error.error))?;
+            file.persist(path)
+                .map_err(|error| io_error("rename to", path)(error.error))?;
             Ok(())
         }
     }
@@ -165,9 +200,18 @@ fn write_archive_to(
     let mut index = Index::default();
     index.manifests = entries(store, digest, names)?;
     let blob = |digest: &str| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
-    let mut blobs: Vec<(String, u64)> =
-        manifest.layers.iter().chain([&manifest.config]).map(|part| (part.digest.clone(), part.size)).collect();
-    blobs.extend(index.manifests.first().map(|entry| (entry.digest.clone(), entry.size)));
+    let mut blobs: Vec<(String, u64)> = manifest
+        .layers
+        .iter()
+        .chain([&manifest.config])
+        .map(|part| (part.digest.clone(), part.size))
+        .collect();
+    blobs.extend(
+        index
+            .manifests
+            .first()
+            .map(|entry| (entry.digest.clone(), entry.size)),
+    );
     blobs.sort();
     blobs.dedup();
     for folder in ["blobs", "blobs/sha256"] {
@@ -185,7 +229,11 @@ fn write_archive_to(
         let described = DockerManifest {
             config: blob(&manifest.config.digest),
             repo_tags: names.iter().map(ToString::to_string).collect(),
-            layers: manifest.layers.iter().map(|layer| blob(&layer.digest)).collect(),
+            layers: manifest
+                .layers
+                .iter()
+                .map(|layer| blob(&layer.digest))
+                .collect(),
         };
         document(to, "manifest.json", &[described])?;
     }
@@ -194,27 +242,50 @@ fn write_archive_to(
 }
 
 fn entry(to: &mut dyn Write, kind: Kind, name: &str, size: u64) -> Result<(), ImageError> {
-    let mode = if kind == Kind::Directory { 0o755 } else { 0o644 };
-    let header = Header { kind, path: Path::new(name), link: Path::new(""), mode, owner: (0, 0), size };
+    let mode = if kind == Kind::Directory {
+        0o755
+    } else {
+        0o644
+    };
+    let header = Header {
+        kind,
+        path: Path::new(name),
+        link: Path::new(""),
+        mode,
+        owner: (0, 0),
+        size,
+    };
     write_header(to, &header).map_err(io_error("write", Path::new(name)))
 }
 
 fn document(to: &mut dyn Write, name: &str, document: &impl Serialize) -> Result<(), ImageError> {
-    let encoded = serde_json::to_vec(document).map_err(|error| io_error("encode", Path::new(name))(error.into()))?;
+    let encoded = serde_json::to_vec(document)
+        .map_err(|error| io_error("encode", Path::new(name))(error.into()))?;
     bytes(to, name, &encoded)
 }
 
 fn bytes(to: &mut dyn Write, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
     let size = bytes.len() as u64;
     entry(to, Kind::File, name, size)?;
-    to.write_all(bytes).and_then(|()| write_padding(to, size)).map_err(io_error("write", Path::new(name)))
+    to.write_all(bytes)
+        .and_then(|()| write_padding(to, size))
+        .map_err(io_error("write", Path::new(name)))
 }
 
-fn write_layout(store: &ImageStore, digest: &str, names: &[Reference], folder: &Path) -> Result<(), ImageError> {
+fn write_layout(
+    store: &ImageStore,
+    digest: &str,
+    names: &[Reference],
+    folder: &Path,
+) -> Result<(), ImageError> {
     let target = ImageStore::open(folder)?;
     let manifest = store.manifest(digest)?;
     let named = entries(store, digest, names)?;
-    let parts = manifest.layers.iter().chain([&manifest.config]).chain(named.first());
+    let parts = manifest
+        .layers
+        .iter()
+        .chain([&manifest.config])
+        .chain(named.first());
     for part in parts {
         if target.has_blob(&part.digest) {
             continue;
@@ -224,15 +295,21 @@ fn write_layout(store: &ImageStore, digest: &str, names: &[Reference], folder: &
         let path = blob.path().to_owned();
         io::copy(&mut from, &mut blob).map_err(io_error("write", &path))?;
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        blob.as_file().set_permissions(readable).map_err(io_error("open up", &path))?;
+        blob.as_file()
+            .set_permissions(readable)
+            .map_err(io_error("open up", &path))?;
         target.keep_blob(blob, &part.digest)?;
     }
     let mut index = target.index()?;
     index.manifests.retain(|entry| {
-        !named.iter().any(|new| new.annotations.get(REF_NAME) == entry.annotations.get(REF_NAME))
+        !named
+            .iter()
+            .any(|new| new.annotations.get(REF_NAME) == entry.annotations.get(REF_NAME))
     });
     index.manifests.extend(named);
-    index.manifests.sort_by(|a, b| a.annotations.cmp(&b.annotations));
+    index
+        .manifests
+        .sort_by(|a, b| a.annotations.cmp(&b.annotations));
     target.write_index(&index)?;
     let tmp = folder.join("tmp");
     fs::remove_dir_all(&tmp).map_err(io_error("remove", &tmp))
@@ -242,9 +319,14 @@ fn write_layout(store: &ImageStore, digest: &str, names: &[Reference], folder: &
 fn write_rootfs(store: &ImageStore, digest: &str, folder: &Path) -> Result<(), ImageError> {
     let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
-        return Err(io_error("write to", folder)(io::ErrorKind::DirectoryNotEmpty.into()));
+        return Err(io_error("write to", folder)(
+            io::ErrorKind::DirectoryNotEmpty.into(),
+        ));
     }
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let staging = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir_in(parent)

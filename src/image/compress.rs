@@ -102,18 +102,36 @@ impl Compressor {
             worker.join().map_err(|_| joined("a compressor panicked"))?;
         }
         let (hash, size) = writer.join().map_err(|_| joined("the writer panicked"))??;
-        Ok(Written { raw_hash, raw_size, hash, size })
+        Ok(Written {
+            raw_hash,
+            raw_size,
+            hash,
+            size,
+        })
     }
 
     fn flush_block(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() && self.next > 0 {
             return Ok(());
         }
-        let block = Arc::new(std::mem::replace(&mut self.buffer, Vec::with_capacity(BLOCK)));
-        let sent = self.raw.as_ref().is_some_and(|raw| raw.send(Arc::clone(&block)).is_ok())
-            && self.blocks.as_ref().is_some_and(|blocks| blocks.send((self.next, block)).is_ok());
+        let block = Arc::new(std::mem::replace(
+            &mut self.buffer,
+            Vec::with_capacity(BLOCK),
+        ));
+        let sent = self
+            .raw
+            .as_ref()
+            .is_some_and(|raw| raw.send(Arc::clone(&block)).is_ok())
+            && self
+                .blocks
+                .as_ref()
+                .is_some_and(|blocks| blocks.send((self.next, block)).is_ok());
         self.next += 1;
-        if sent { Ok(()) } else { Err(self.writers_error()) }
+        if sent {
+            Ok(())
+        } else {
+            Err(self.writers_error())
+        }
     }
 
     /// The workers are gone early only when the sink failed.
@@ -150,7 +168,11 @@ fn hash_blocks(blocks: &Receiver<Arc<Vec<u8>>>) -> ([u8; 32], u64) {
     (hash.finalize().into(), size)
 }
 
-fn compress_blocks(work: &Mutex<Receiver<Block>>, done: &SyncSender<(usize, Vec<u8>)>, compression: Compression) {
+fn compress_blocks(
+    work: &Mutex<Receiver<Block>>,
+    done: &SyncSender<(usize, Vec<u8>)>,
+    compression: Compression,
+) {
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((number, block)) = next else { return };
@@ -175,7 +197,10 @@ fn compress(block: &[u8], compression: Compression) -> Vec<u8> {
 }
 
 /// Writes blocks in their order; those that come early wait.
-fn write_blocks(results: &Receiver<(usize, Vec<u8>)>, mut sink: impl Write) -> io::Result<([u8; 32], u64)> {
+fn write_blocks(
+    results: &Receiver<(usize, Vec<u8>)>,
+    mut sink: impl Write,
+) -> io::Result<([u8; 32], u64)> {
     let (mut hash, mut size, mut next) = (Sha256::new(), 0, 0);
     let mut early = BTreeMap::new();
     for (number, bytes) in results {
@@ -228,7 +253,9 @@ mod tests {
         assert_eq!(one, two);
         assert_eq!(first, second);
         let mut back = Vec::new();
-        flate2::read::MultiGzDecoder::new(&first[..]).read_to_end(&mut back).unwrap();
+        flate2::read::MultiGzDecoder::new(&first[..])
+            .read_to_end(&mut back)
+            .unwrap();
         assert!(back == data);
         assert_eq!(one.raw_hash, <[u8; 32]>::from(Sha256::digest(&data)));
         assert_eq!(one.hash, <[u8; 32]>::from(Sha256::digest(&first)));

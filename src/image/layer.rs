@@ -63,10 +63,21 @@ impl LayerContent {
 
     /// The entries of a tree for which `keep` holds; nothing below a folder that is not kept.
     /// With `overlay`, overlayfs' signs of deletion become those of OCI.
-    pub fn from_tree(root: &Path, keep: &dyn Fn(&Path) -> bool, overlay: bool) -> Result<Self, ImageError> {
+    pub fn from_tree(
+        root: &Path,
+        keep: &dyn Fn(&Path) -> bool,
+        overlay: bool,
+    ) -> Result<Self, ImageError> {
         let mut content = Self::new();
         let mut links = BTreeMap::new();
-        Walk { root, keep, overlay, links: &mut links, content: &mut content }.folder(Path::new(""))?;
+        Walk {
+            root,
+            keep,
+            overlay,
+            links: &mut links,
+            content: &mut content,
+        }
+        .folder(Path::new(""))?;
         Ok(content)
     }
 
@@ -96,16 +107,35 @@ impl LayerContent {
         self.add(path, mode, (0, 0), Body::File(host.to_owned(), meta.len()))
     }
 
-    fn add(&mut self, path: &Path, mode: u32, owner: (u32, u32), body: Body) -> Result<(), ImageError> {
-        let path: PathBuf = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-        if path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".wh.")) {
+    fn add(
+        &mut self,
+        path: &Path,
+        mode: u32,
+        owner: (u32, u32),
+        body: Body,
+    ) -> Result<(), ImageError> {
+        let path: PathBuf = path
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_)))
+            .collect();
+        if path
+            .file_name()
+            .is_some_and(|name| name.as_bytes().starts_with(b".wh."))
+        {
             return Err(ImageError::WhiteoutName(path));
         }
         let parent = path.parent().map(Path::to_owned).unwrap_or_default();
         if !parent.as_os_str().is_empty() && !self.entries.contains_key(&parent) {
             self.add(&parent, 0o755, (0, 0), Body::Directory)?;
         }
-        self.entries.insert(path, Entry { mode: mode & 0o7777, owner, body });
+        self.entries.insert(
+            path,
+            Entry {
+                mode: mode & 0o7777,
+                owner,
+                body,
+            },
+        );
         Ok(())
     }
 
@@ -114,7 +144,14 @@ impl LayerContent {
         let mut name = b".wh.".to_vec();
         name.extend(hidden);
         let path = parent.join(std::ffi::OsStr::from_bytes(&name));
-        self.entries.insert(path, Entry { mode: 0, owner: (0, 0), body: Body::Bytes(Vec::new()) });
+        self.entries.insert(
+            path,
+            Entry {
+                mode: 0,
+                owner: (0, 0),
+                body: Body::Bytes(Vec::new()),
+            },
+        );
     }
 }
 
@@ -133,7 +170,11 @@ impl Walk<'_> {
     fn folder(&mut self, path: &Path) -> Result<bool, ImageError> {
         let host = self.root.join(path);
         let mut names: Vec<_> = fs::read_dir(&host)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| entry.map(|entry| entry.file_name()))
+                    .collect()
+            })
             .map_err(io_error("list", &host))?;
         names.sort();
         let (mut kept, mut left_out) = (0, 0);
@@ -167,14 +208,17 @@ impl Walk<'_> {
             }
         } else if kind.is_symlink() {
             let target = fs::read_link(&host).map_err(io_error("read", &host))?;
-            self.content.add(path, 0o777, owner, Body::Symlink(target))?;
+            self.content
+                .add(path, 0o777, owner, Body::Symlink(target))?;
         } else if kind.is_file() {
             let body = match self.links.get(&(meta.dev(), meta.ino())) {
                 Some(first) => Body::HardLink(first.clone()),
                 None => Body::File(host, meta.len()),
             };
             if meta.nlink() > 1 {
-                self.links.entry((meta.dev(), meta.ino())).or_insert_with(|| path.to_owned());
+                self.links
+                    .entry((meta.dev(), meta.ino()))
+                    .or_insert_with(|| path.to_owned());
             }
             self.content.add(path, mode, owner, body)?;
         } else if self.overlay && kind.is_char_device() && meta.rdev() == 0 {
@@ -190,7 +234,8 @@ impl Walk<'_> {
 
 fn is_opaque(path: &Path) -> bool {
     let mut value = [0; 4];
-    rustix::fs::lgetxattr(path, "user.overlay.opaque", &mut value).is_ok_and(|length| &value[..length] == b"y")
+    rustix::fs::lgetxattr(path, "user.overlay.opaque", &mut value)
+        .is_ok_and(|length| &value[..length] == b"y")
 }
 
 /// Writes a layer into the store: one pass over its files.
@@ -232,7 +277,14 @@ fn write_entry(to: &mut dyn Write, path: &Path, entry: &Entry) -> Result<(), Ima
         Body::Bytes(bytes) => (Kind::File, nothing, bytes.len() as u64),
         Body::File(_, size) => (Kind::File, nothing, *size),
     };
-    let header = Header { kind, path, link, mode: entry.mode, owner: entry.owner, size };
+    let header = Header {
+        kind,
+        path,
+        link,
+        mode: entry.mode,
+        owner: entry.owner,
+        size,
+    };
     write_header(to, &header).map_err(io_error("write", path))?;
     match &entry.body {
         Body::Bytes(bytes) => to.write_all(bytes).map_err(io_error("write", path))?,
@@ -244,9 +296,19 @@ fn write_entry(to: &mut dyn Write, path: &Path, entry: &Entry) -> Result<(), Ima
 
 /// Copies a file that must still have the size of its header.
 fn write_body(to: &mut dyn Write, host: &Path, size: u64) -> Result<(), ImageError> {
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
-    let mut file = File::options().read(true).custom_flags(flags).open(host).map_err(io_error("open", host))?;
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK)
+        .bits()
+        .cast_signed();
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(host)
+        .map_err(io_error("open", host))?;
     let copied = io::copy(&mut (&file).take(size), to).map_err(io_error("copy", host))?;
     let more = file.read(&mut [0]).map_err(io_error("read", host))?;
-    if copied == size && more == 0 { Ok(()) } else { Err(ImageError::Changed(host.to_owned())) }
+    if copied == size && more == 0 {
+        Ok(())
+    } else {
+        Err(ImageError::Changed(host.to_owned()))
+    }
 }

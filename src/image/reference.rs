@@ -34,8 +34,15 @@ impl Reference {
             }
         }
         let repository = repository.trim_end_matches('-');
-        let repository = if repository.is_empty() { "app" } else { repository };
-        Self { repository: repository.to_owned(), tag: "latest".to_owned() }
+        let repository = if repository.is_empty() {
+            "app"
+        } else {
+            repository
+        };
+        Self {
+            repository: repository.to_owned(),
+            tag: "latest".to_owned(),
+        }
     }
 }
 
@@ -49,7 +56,10 @@ impl FromStr for Reference {
     type Err = ImageError;
 
     fn from_str(name: &str) -> Result<Self, ImageError> {
-        let wrong = |reason: &str| ImageError::Reference { name: name.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| ImageError::Reference {
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        };
         if name.contains('@') {
             return Err(wrong("an image is built under a tag, not under a digest"));
         }
@@ -63,8 +73,13 @@ impl FromStr for Reference {
         }
         let tag_start = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let tag_byte = |byte: u8| tag_start(byte) || byte == b'.' || byte == b'-';
-        if tag.len() > 128 || !tag.bytes().next().is_some_and(tag_start) || !tag.bytes().all(tag_byte) {
-            return Err(wrong("a tag has up to 128 letters, digits, '_', '.' and '-', and begins with one of the first three"));
+        if tag.len() > 128
+            || !tag.bytes().next().is_some_and(tag_start)
+            || !tag.bytes().all(tag_byte)
+        {
+            return Err(wrong(
+                "a tag has up to 128 letters, digits, '_', '.' and '-', and begins with one of the first three",
+            ));
         }
         let parts: Vec<&str> = repository.split('/').collect();
         let (host, path) = match parts.as_slice() {
@@ -75,11 +90,16 @@ impl FromStr for Reference {
             return Err(wrong(&format!("{host:?} is not a host")));
         }
         match path.iter().find(|part| !valid_component(part)) {
-            Some(part) if part.bytes().any(|byte| byte.is_ascii_uppercase()) => Err(wrong("names are lower case")),
+            Some(part) if part.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Err(wrong("names are lower case"))
+            }
             Some(part) => Err(wrong(&format!(
                 "{part:?} must be lower-case letters and digits, with single '.', '_', '__' or '-' between them"
             ))),
-            None => Ok(Self { repository: repository.to_owned(), tag: tag.to_owned() }),
+            None => Ok(Self {
+                repository: repository.to_owned(),
+                tag: tag.to_owned(),
+            }),
         }
     }
 }
@@ -91,7 +111,9 @@ fn is_host(part: &str) -> bool {
 fn valid_host(host: &str) -> bool {
     let (name, port) = host.split_once(':').unwrap_or((host, "0"));
     let byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
-    let labels = name.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
+    let labels = name
+        .split('.')
+        .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
     labels && name.bytes().all(byte) && port.parse::<u16>().is_ok()
 }
 
@@ -99,8 +121,12 @@ fn valid_host(host: &str) -> bool {
 fn valid_component(part: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = part.bytes().next().is_some_and(plain) && part.bytes().last().is_some_and(plain);
-    let separators = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|run| !run.is_empty());
-    ends && separators.into_iter().all(|run| matches!(run, "." | "_" | "__") || run.bytes().all(|byte| byte == b'-'))
+    let separators = part
+        .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        .filter(|run| !run.is_empty());
+    ends && separators
+        .into_iter()
+        .all(|run| matches!(run, "." | "_" | "__") || run.bytes().all(|byte| byte == b'-'))
 }
 
 #[cfg(test)]
@@ -113,7 +139,10 @@ mod tests {
             ("app", "app:latest"),
             ("team/app:1.2", "team/app:1.2"),
             ("localhost:5000/a/b__c-d", "localhost:5000/a/b__c-d:latest"),
-            ("0f3b1c7e-0000-4000-8000-000000000000", "0f3b1c7e-0000-4000-8000-000000000000:latest"),
+            (
+                "0f3b1c7e-0000-4000-8000-000000000000",
+                "0f3b1c7e-0000-4000-8000-000000000000:latest",
+            ),
         ] {
             assert_eq!(given.parse::<Reference>().unwrap().to_string(), full);
         }
@@ -121,14 +150,33 @@ mod tests {
 
     #[test]
     fn wrong_names_say_why() {
-        for bad in ["", "App", "a b", "a/", "/a", "a:", "a:-x", "a..b", "-a", "a_-b", "a@sha256:0", "../a", "a\n"] {
+        for bad in [
+            "",
+            "App",
+            "a b",
+            "a/",
+            "/a",
+            "a:",
+            "a:-x",
+            "a..b",
+            "-a",
+            "a_-b",
+            "a@sha256:0",
+            "../a",
+            "a\n",
+        ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn any_folder_gives_a_valid_name() {
-        for (folder, name) in [("My App", "my-app"), ("...", "app"), ("ünïcode_1", "n-code-1"), ("a--b", "a-b")] {
+        for (folder, name) in [
+            ("My App", "my-app"),
+            ("...", "app"),
+            ("ünïcode_1", "n-code-1"),
+            ("a--b", "a-b"),
+        ] {
             let reference = Reference::from_folder(folder);
             assert_eq!(reference.repository(), name);
             reference.to_string().parse::<Reference>().unwrap();

@@ -84,12 +84,18 @@ pub struct Healthcheck {
     pub retries: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero_count(value: &u32) -> bool {
     *value == 0
 }
@@ -172,7 +178,11 @@ pub(super) struct Index {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { schema_version: 2, media_type: INDEX.to_owned(), manifests: Vec::new() }
+        Self {
+            schema_version: 2,
+            media_type: INDEX.to_owned(),
+            manifests: Vec::new(),
+        }
     }
 }
 
@@ -232,14 +242,17 @@ pub struct ImageStore {
 impl ImageStore {
     /// Opens a layout, making what is missing.
     pub fn open(root: &Path) -> Result<Self, ImageError> {
-        let store = Self { root: root.to_owned() };
+        let store = Self {
+            root: root.to_owned(),
+        };
         for folder in ["blobs/sha256", "tmp"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(io_error("create", &path))?;
         }
         let version = root.join("oci-layout");
         if !version.exists() {
-            fs::write(&version, "{\"imageLayoutVersion\":\"1.0.0\"}").map_err(io_error("write", &version))?;
+            fs::write(&version, "{\"imageLayoutVersion\":\"1.0.0\"}")
+                .map_err(io_error("write", &version))?;
         }
         Ok(store)
     }
@@ -254,11 +267,27 @@ impl ImageStore {
         self.blob_path(digest).is_ok_and(|path| path.is_file())
     }
 
+    /// Whether a layer's blob is there, whole by its length.
+    pub fn has_layer(&self, layer: &LayerDescriptor) -> bool {
+        let meta = self
+            .blob_path(&layer.digest)
+            .ok()
+            .and_then(|path| path.metadata().ok());
+        meta.is_some_and(|meta| meta.is_file() && meta.len() == layer.size)
+    }
+
     /// A blob's file. The digest is checked to be one before it becomes a path.
     pub fn blob_path(&self, digest: &str) -> Result<PathBuf, ImageError> {
         let hash = digest.strip_prefix("sha256:").unwrap_or_default();
-        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
-            return Err(ImageError::Malformed { what: format!("{digest:?}"), reason: "it is not a sha256 digest".to_owned() });
+        if hash.len() != 64
+            || !hash
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        {
+            return Err(ImageError::Malformed {
+                what: format!("{digest:?}"),
+                reason: "it is not a sha256 digest".to_owned(),
+            });
         }
         Ok(self.root.join("blobs/sha256").join(hash))
     }
@@ -274,15 +303,24 @@ impl ImageStore {
         if path.is_file() {
             return Ok(());
         }
-        blob.as_file().sync_data().map_err(io_error("write", &path))?;
-        blob.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        blob.as_file()
+            .sync_data()
+            .map_err(io_error("write", &path))?;
+        blob.persist(&path)
+            .map_err(|error| io_error("rename to", &path)(error.error))?;
         Ok(())
     }
 
     /// Stores a document; returns its descriptor.
-    pub(super) fn write_document(&self, media_type: &str, document: &impl Serialize) -> Result<Descriptor, ImageError> {
-        let bytes = serde_json::to_vec(document)
-            .map_err(|error| ImageError::Malformed { what: media_type.to_owned(), reason: error.to_string() })?;
+    pub(super) fn write_document(
+        &self,
+        media_type: &str,
+        document: &impl Serialize,
+    ) -> Result<Descriptor, ImageError> {
+        let bytes = serde_json::to_vec(document).map_err(|error| ImageError::Malformed {
+            what: media_type.to_owned(),
+            reason: error.to_string(),
+        })?;
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
         if !self.has_blob(&digest) {
             let mut blob = self.new_blob()?;
@@ -300,19 +338,46 @@ impl ImageStore {
     }
 
     /// Writes configuration and manifest and gives the image its names.
-    pub fn write_image(&self, spec: &ImageSpec, names: &[String]) -> Result<WrittenImage, ImageError> {
-        let names: Vec<Reference> = names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    pub fn write_image(
+        &self,
+        spec: &ImageSpec,
+        names: &[String],
+    ) -> Result<WrittenImage, ImageError> {
+        let names: Vec<Reference> = names
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?;
         let config = self.write_document(CONFIG, &configuration(spec))?;
-        let layers: Vec<Descriptor> = spec.layers.iter().map(|layer| descriptor(&layer.descriptor)).collect();
-        let size = layers.iter().chain([&config]).map(|part| part.size).sum::<u64>();
-        let manifest = Manifest { schema_version: 2, media_type: MANIFEST.to_owned(), config, layers };
+        let layers: Vec<Descriptor> = spec
+            .layers
+            .iter()
+            .map(|layer| descriptor(&layer.descriptor))
+            .collect();
+        let size = layers
+            .iter()
+            .chain([&config])
+            .map(|part| part.size)
+            .sum::<u64>();
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            config,
+            layers,
+        };
         let mut entry = self.write_document(MANIFEST, &manifest)?;
-        entry.platform = Some(Platform { architecture: architecture().to_owned(), os: "linux".to_owned() });
+        entry.platform = Some(Platform {
+            architecture: architecture().to_owned(),
+            os: "linux".to_owned(),
+        });
         self.name(&entry, &names)?;
         Ok(WrittenImage {
             size: size + entry.size,
             manifest_digest: entry.digest,
-            unpacked_size: spec.layers.iter().map(|layer| layer.descriptor.unpacked_size).sum(),
+            unpacked_size: spec
+                .layers
+                .iter()
+                .map(|layer| layer.descriptor.unpacked_size)
+                .sum(),
         })
     }
 
@@ -323,13 +388,21 @@ impl ImageStore {
         let before = index.manifests.clone();
         for name in names {
             let name = name.to_string();
-            index.manifests.retain(|known| known.annotations.get(REF_NAME) != Some(&name));
+            index
+                .manifests
+                .retain(|known| known.annotations.get(REF_NAME) != Some(&name));
             let mut named = entry.clone();
             named.annotations.insert(REF_NAME.to_owned(), name);
             index.manifests.push(named);
         }
-        index.manifests.sort_by(|a, b| a.annotations.cmp(&b.annotations));
-        if index.manifests == before { Ok(()) } else { self.write_index(&index) }
+        index
+            .manifests
+            .sort_by(|a, b| a.annotations.cmp(&b.annotations));
+        if index.manifests == before {
+            Ok(())
+        } else {
+            self.write_index(&index)
+        }
     }
 
     /// The images by name.
@@ -365,7 +438,12 @@ impl ImageStore {
             .manifests
             .iter()
             .map(|entry| entry.digest.as_str())
-            .filter(|digest| hash.len() >= 4 && digest.strip_prefix("sha256:").is_some_and(|full| full.starts_with(hash)))
+            .filter(|digest| {
+                hash.len() >= 4
+                    && digest
+                        .strip_prefix("sha256:")
+                        .is_some_and(|full| full.starts_with(hash))
+            })
             .collect();
         match matches.iter().collect::<Vec<_>>().as_slice() {
             [] => Err(ImageError::NotFound(wanted.to_owned())),
@@ -379,11 +457,21 @@ impl ImageStore {
     pub fn remove(&self, wanted: &str) -> Result<u64, ImageError> {
         let _lock = self.lock()?;
         let digest = self.find(wanted)?;
-        let name = wanted.parse::<Reference>().map(|name| name.to_string()).ok();
+        let name = wanted
+            .parse::<Reference>()
+            .map(|name| name.to_string())
+            .ok();
         let mut index = self.index()?;
-        let named = index.manifests.iter().any(|entry| entry.annotations.get(REF_NAME) == name.as_ref() && name.is_some());
+        let named = index
+            .manifests
+            .iter()
+            .any(|entry| entry.annotations.get(REF_NAME) == name.as_ref() && name.is_some());
         index.manifests.retain(|entry| {
-            if named { entry.annotations.get(REF_NAME) != name.as_ref() } else { entry.digest != digest }
+            if named {
+                entry.annotations.get(REF_NAME) != name.as_ref()
+            } else {
+                entry.digest != digest
+            }
         });
         self.write_index(&index)?;
         self.collect_garbage(&index)
@@ -399,7 +487,10 @@ impl ImageStore {
         }
         let folder = self.root.join("blobs/sha256");
         let mut freed = 0;
-        for blob in fs::read_dir(&folder).map_err(io_error("list", &folder))?.flatten() {
+        for blob in fs::read_dir(&folder)
+            .map_err(io_error("list", &folder))?
+            .flatten()
+        {
             let digest = format!("sha256:{}", blob.file_name().to_string_lossy());
             if !needed.contains(&digest) {
                 freed += blob.metadata().map_or(0, |meta| meta.len());
@@ -415,18 +506,43 @@ impl ImageStore {
         let config: ImageConfig = self.document(&manifest.config.digest)?;
         let diff_ids = config.rootfs.diff_ids;
         if diff_ids.len() != manifest.layers.len() {
-            let reason = format!("{} layers and {} diff IDs", manifest.layers.len(), diff_ids.len());
-            return Err(ImageError::Malformed { what: digest.to_owned(), reason });
+            let reason = format!(
+                "{} layers and {} diff IDs",
+                manifest.layers.len(),
+                diff_ids.len()
+            );
+            return Err(ImageError::Malformed {
+                what: digest.to_owned(),
+                reason,
+            });
         }
-        let layers = manifest.layers.into_iter().zip(diff_ids).map(|(layer, diff_id)| LayerDescriptor {
-            media_type: layer.media_type,
-            digest: layer.digest,
-            size: layer.size,
-            diff_id,
-            unpacked_size: 0,
-        });
-        let Settings { cmd, entrypoint, env, user, working_dir, .. } = config.config;
-        Ok(RuntimeConfig { layers: layers.collect(), env, entrypoint, cmd, working_dir, user })
+        let layers = manifest
+            .layers
+            .into_iter()
+            .zip(diff_ids)
+            .map(|(layer, diff_id)| LayerDescriptor {
+                media_type: layer.media_type,
+                digest: layer.digest,
+                size: layer.size,
+                diff_id,
+                unpacked_size: 0,
+            });
+        let Settings {
+            cmd,
+            entrypoint,
+            env,
+            user,
+            working_dir,
+            ..
+        } = config.config;
+        Ok(RuntimeConfig {
+            layers: layers.collect(),
+            env,
+            entrypoint,
+            cmd,
+            working_dir,
+            user,
+        })
     }
 
     pub(super) fn manifest(&self, digest: &str) -> Result<Manifest, ImageError> {
@@ -435,17 +551,27 @@ impl ImageStore {
             return Ok(manifest);
         }
         let reason = format!("its media type is {}", manifest.media_type);
-        Err(ImageError::Malformed { what: digest.to_owned(), reason })
+        Err(ImageError::Malformed {
+            what: digest.to_owned(),
+            reason,
+        })
     }
 
     fn document<T: for<'de> Deserialize<'de>>(&self, digest: &str) -> Result<T, ImageError> {
         let path = self.blob_path(digest)?;
         let file = File::open(&path).map_err(io_error("open", &path))?;
         let mut bytes = Vec::new();
-        file.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
-        let malformed = |reason: String| ImageError::Malformed { what: digest.to_owned(), reason };
+        file.take(DOCUMENT_LIMIT + 1)
+            .read_to_end(&mut bytes)
+            .map_err(io_error("read", &path))?;
+        let malformed = |reason: String| ImageError::Malformed {
+            what: digest.to_owned(),
+            reason,
+        };
         if bytes.len() as u64 > DOCUMENT_LIMIT {
-            return Err(malformed(format!("it is larger than {DOCUMENT_LIMIT} bytes")));
+            return Err(malformed(format!(
+                "it is larger than {DOCUMENT_LIMIT} bytes"
+            )));
         }
         check_digest(digest, &Sha256::digest(&bytes))?;
         serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
@@ -458,9 +584,15 @@ impl ImageStore {
         let length = file.metadata().map_err(io_error("examine", &path))?.len();
         if length != size {
             let reason = format!("it has {length} bytes instead of {size}");
-            return Err(ImageError::Damaged { digest: digest.to_owned(), reason });
+            return Err(ImageError::Damaged {
+                digest: digest.to_owned(),
+                reason,
+            });
         }
-        check_digest(digest, &crate::hash::of_reader(&file).map_err(io_error("read", &path))?)?;
+        check_digest(
+            digest,
+            &crate::hash::of_reader(&file).map_err(io_error("read", &path))?,
+        )?;
         io::Seek::rewind(&mut file).map_err(io_error("read", &path))?;
         Ok(file)
     }
@@ -468,8 +600,10 @@ impl ImageStore {
     pub(super) fn index(&self) -> Result<Index, ImageError> {
         let path = self.root.join("index.json");
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| ImageError::Malformed { what: path.display().to_string(), reason: error.to_string() }),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| ImageError::Malformed {
+                what: path.display().to_string(),
+                reason: error.to_string(),
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
             Err(error) => Err(io_error("read", &path)(error)),
         }
@@ -478,16 +612,25 @@ impl ImageStore {
     pub(super) fn write_index(&self, index: &Index) -> Result<(), ImageError> {
         let path = self.root.join("index.json");
         let mut file = self.new_blob()?;
-        serde_json::to_writer(&mut file, index).map_err(|error| io_error("write", &path)(error.into()))?;
-        file.as_file().sync_data().map_err(io_error("write", &path))?;
-        file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        serde_json::to_writer(&mut file, index)
+            .map_err(|error| io_error("write", &path)(error.into()))?;
+        file.as_file()
+            .sync_data()
+            .map_err(io_error("write", &path))?;
+        file.persist(&path)
+            .map_err(|error| io_error("rename to", &path)(error.error))?;
         Ok(())
     }
 
     /// Held while the index changes.
     fn lock(&self) -> Result<File, ImageError> {
         let path = self.root.join("tmp/lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
         file.lock().map_err(io_error("lock", &path))?;
         Ok(file)
     }
@@ -498,7 +641,10 @@ fn check_digest(digest: &str, hash: &[u8]) -> Result<(), ImageError> {
     if found == digest {
         return Ok(());
     }
-    Err(ImageError::Damaged { digest: digest.to_owned(), reason: format!("its content has the digest {found}") })
+    Err(ImageError::Damaged {
+        digest: digest.to_owned(),
+        reason: format!("its content has the digest {found}"),
+    })
 }
 
 fn descriptor(layer: &LayerDescriptor) -> Descriptor {
@@ -522,7 +668,11 @@ fn architecture() -> &'static str {
 
 fn configuration(spec: &ImageSpec) -> ImageConfig {
     let ports = spec.exposed_ports.iter().map(|port| {
-        let port = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
+        let port = if port.contains('/') {
+            port.clone()
+        } else {
+            format!("{port}/tcp")
+        };
         (port, BTreeMap::new())
     });
     ImageConfig {
@@ -551,37 +701,68 @@ fn configuration(spec: &ImageSpec) -> ImageConfig {
         os: "linux".to_owned(),
         rootfs: RootFs {
             r#type: "layers".to_owned(),
-            diff_ids: spec.layers.iter().map(|layer| layer.descriptor.diff_id.clone()).collect(),
+            diff_ids: spec
+                .layers
+                .iter()
+                .map(|layer| layer.descriptor.diff_id.clone())
+                .collect(),
         },
     }
 }
 
 /// Unpacks a verified layer into a folder, keeping its deletions as overlayfs does, or, with
 /// `apply`, carrying them out.
-pub(super) fn unpack(store: &ImageStore, layer: &LayerDescriptor, into: &Path, whiteouts: Whiteouts) -> Result<(), ImageError> {
-    let unpack = |source| ImageError::Unpack { digest: layer.digest.clone(), source };
+pub(super) fn unpack(
+    store: &ImageStore,
+    layer: &LayerDescriptor,
+    into: &Path,
+    whiteouts: Whiteouts,
+) -> Result<(), ImageError> {
+    let unpack = |source| ImageError::Unpack {
+        digest: layer.digest.clone(),
+        source,
+    };
     let blob = store.verify_blob(&layer.digest, layer.size)?;
     let plain: Box<dyn Read> = match layer.media_type.rsplit('+').next() {
-        Some("gzip") => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, blob))),
+        Some("gzip") => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
+            1 << 16,
+            blob,
+        ))),
         _ if layer.media_type.ends_with(".tar") => Box::new(blob),
         _ => {
             let reason = format!("layers of type {} cannot be unpacked", layer.media_type);
-            return Err(ImageError::Malformed { what: layer.digest.clone(), reason });
+            return Err(ImageError::Malformed {
+                what: layer.digest.clone(),
+                reason,
+            });
         }
     };
     let mut hashing = HashingReader::new(plain);
     let root = Root::open(into).map_err(unpack)?;
-    let options = UnpackOptions { whiteouts, owners: true, times: false, ..UnpackOptions::default() };
+    let options = UnpackOptions {
+        whiteouts,
+        owners: true,
+        times: false,
+        ..UnpackOptions::default()
+    };
     unpack_tar(&mut hashing, &root, &options).map_err(unpack)?;
-    io::copy(&mut hashing, &mut io::sink()).map_err(|error| unpack(crate::unpack::UnpackError::Read(error)))?;
+    io::copy(&mut hashing, &mut io::sink())
+        .map_err(|error| unpack(crate::unpack::UnpackError::Read(error)))?;
     let found = format!("sha256:{}", hex::encode(hashing.finish()));
     if found == layer.diff_id {
         return Ok(());
     }
-    Err(ImageError::Damaged { digest: layer.digest.clone(), reason: format!("its diff ID is {found}, not {}", layer.diff_id) })
+    Err(ImageError::Damaged {
+        digest: layer.digest.clone(),
+        reason: format!("its diff ID is {found}, not {}", layer.diff_id),
+    })
 }
 
 /// Unpacks a verified layer into a folder as a lower tree for overlayfs.
-pub fn unpack_layer(store: &ImageStore, layer: &LayerDescriptor, into: &Path) -> Result<(), ImageError> {
+pub fn unpack_layer(
+    store: &ImageStore,
+    layer: &LayerDescriptor,
+    into: &Path,
+) -> Result<(), ImageError> {
     unpack(store, layer, into, Whiteouts::Overlay)
 }

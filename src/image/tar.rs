@@ -65,7 +65,14 @@ pub fn write_header(to: &mut dyn Write, header: &Header<'_>) -> io::Result<()> {
         record(&mut pax, "size", header.size.to_string().as_bytes());
     }
     if !pax.is_empty() {
-        let extra = Header { kind: Kind::File, path: Path::new("pax"), link: Path::new(""), mode: 0o644, owner: (0, 0), size: pax.len() as u64 };
+        let extra = Header {
+            kind: Kind::File,
+            path: Path::new("pax"),
+            link: Path::new(""),
+            mode: 0o644,
+            owner: (0, 0),
+            size: pax.len() as u64,
+        };
         to.write_all(&block(&extra, b"pax", b"", b'x'))?;
         to.write_all(&pax)?;
         write_padding(to, pax.len() as u64)?;
@@ -82,7 +89,11 @@ pub fn write_header(to: &mut dyn Write, header: &Header<'_>) -> io::Result<()> {
 /// Fills a body up to whole blocks.
 pub fn write_padding(to: &mut dyn Write, size: u64) -> io::Result<()> {
     let beyond = usize::try_from(size % BLOCK as u64).unwrap_or(0);
-    if beyond == 0 { Ok(()) } else { to.write_all(&[0; BLOCK][beyond..]) }
+    if beyond == 0 {
+        Ok(())
+    } else {
+        to.write_all(&[0; BLOCK][beyond..])
+    }
 }
 
 /// Ends an archive.
@@ -107,7 +118,11 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.len() <= 100 {
         return Some((b"", path));
     }
-    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let slashes = path
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| at);
     slashes
         .filter(|at| *at > 0 && *at <= 155 && *at + 1 < path.len())
         .find(|at| path.len() - at - 1 <= 100)
@@ -119,7 +134,11 @@ fn block(header: &Header<'_>, path: &[u8], link: &[u8], kind: u8) -> [u8; BLOCK]
     let (prefix, name) = split(path).unwrap_or_else(|| (b"", &path[..100]));
     block[..name.len()].copy_from_slice(name);
     let link = &link[..link.len().min(100)];
-    let size = if header.size > LARGEST_SIZE { 0 } else { header.size };
+    let size = if header.size > LARGEST_SIZE {
+        0
+    } else {
+        header.size
+    };
     let id = |id: u32| if id > LARGEST_ID { 0 } else { u64::from(id) };
     octal(&mut block[100..108], u64::from(header.mode & 0o7777));
     octal(&mut block[108..116], id(header.owner.0));
@@ -158,8 +177,19 @@ mod tests {
             ("ünï\ncode", "../..", (0, 0)),
         ] {
             let mut bytes = Vec::new();
-            let kind = if link.is_empty() { Kind::File } else { Kind::Symlink };
-            let header = Header { kind, path: Path::new(path), link: Path::new(link), mode: 0o4755, owner, size: 0 };
+            let kind = if link.is_empty() {
+                Kind::File
+            } else {
+                Kind::Symlink
+            };
+            let header = Header {
+                kind,
+                path: Path::new(path),
+                link: Path::new(link),
+                mode: 0o4755,
+                owner,
+                size: 0,
+            };
             write_header(&mut bytes, &header).unwrap();
             write_end(&mut bytes).unwrap();
             let mut archive = ::tar::Archive::new(&bytes[..]);
@@ -181,7 +211,12 @@ mod tests {
         for size in [1, 80, 90, 91, 92, 93, 94, 95, 985, 990, 995] {
             let mut pax = Vec::new();
             record(&mut pax, "path", &vec![b'x'; size]);
-            let length: usize = String::from_utf8_lossy(&pax).split(' ').next().unwrap().parse().unwrap();
+            let length: usize = String::from_utf8_lossy(&pax)
+                .split(' ')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
             assert_eq!(length, pax.len(), "{size}");
         }
     }

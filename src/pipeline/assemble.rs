@@ -15,7 +15,9 @@ use super::source::{APP, SourceFile, SourceKind, SourceTree};
 use super::{Build, PipelineError};
 use crate::cache::{Key, Kind};
 use crate::environment::{Roots, RunTree};
-use crate::image::{Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, write_layer};
+use crate::image::{
+    Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, write_layer,
+};
 use crate::report::Step;
 
 /// Raised when the bytes of a layer change for the same content.
@@ -56,13 +58,22 @@ pub fn layers(
     roots: &Roots,
     results: &Results,
 ) -> Result<Layers, PipelineError> {
-    let mut done = Layers { layers: Vec::new(), written: 0 };
+    let mut done = Layers {
+        layers: Vec::new(),
+        written: 0,
+    };
     let chosen = compression(plan)?;
     for tree in &roots.run {
-        run_tree_layer(build, tree, chosen.unwrap_or(Compression::THOROUGH), &mut done)?;
+        run_tree_layer(
+            build,
+            tree,
+            chosen.unwrap_or(Compression::THOROUGH),
+            &mut done,
+        )?;
     }
     let compression = chosen.unwrap_or_default();
-    let (early, late): (Vec<&StepResult>, Vec<&StepResult>) = results.steps.iter().partition(|step| step.before_source);
+    let (early, late): (Vec<&StepResult>, Vec<&StepResult>) =
+        results.steps.iter().partition(|step| step.before_source);
     for step in early {
         step_layer(build, roots, step, plan, compression, &mut done)?;
     }
@@ -82,18 +93,34 @@ pub fn spec(
     layers: Vec<Layer>,
 ) -> Result<ImageSpec, PipelineError> {
     let start = plan.start.as_ref();
-    let phase_path: Vec<String> = path.iter().filter(|entry| !roots.build_path.contains(entry)).cloned().collect();
-    let path: Vec<String> = phase_path.into_iter().chain(roots.run_path.iter().cloned()).collect();
+    let phase_path: Vec<String> = path
+        .iter()
+        .filter(|entry| !roots.build_path.contains(entry))
+        .cloned()
+        .collect();
+    let path: Vec<String> = phase_path
+        .into_iter()
+        .chain(roots.run_path.iter().cloned())
+        .collect();
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
-    env.extend(plan.variables.iter().map(|(name, value)| format!("{name}={value}")));
+    env.extend(
+        plan.variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
     let image = plan.image.clone().unwrap_or_default();
     let mut labels: BTreeMap<String, String> = image.labels;
     labels.extend(build.options.labels.clone());
     Ok(ImageSpec {
         layers,
         env,
-        entrypoint: image.entrypoint.unwrap_or_else(|| ["/bin/bash", "-l", "-c"].map(str::to_owned).to_vec()),
-        cmd: start.and_then(|start| start.cmd.clone()).into_iter().collect(),
+        entrypoint: image
+            .entrypoint
+            .unwrap_or_else(|| ["/bin/bash", "-l", "-c"].map(str::to_owned).to_vec()),
+        cmd: start
+            .and_then(|start| start.cmd.clone())
+            .into_iter()
+            .collect(),
         working_dir: format!("/{APP}"),
         labels,
         user: start.and_then(|start| start.user.clone()).or(image.user),
@@ -105,7 +132,10 @@ pub fn spec(
 
 fn healthcheck(check: packwright_providers::Healthcheck) -> Result<Healthcheck, PipelineError> {
     Ok(Healthcheck {
-        test: check.cmd.map_or_else(|| vec!["NONE".to_owned()], |cmd| vec!["CMD-SHELL".to_owned(), cmd]),
+        test: check.cmd.map_or_else(
+            || vec!["NONE".to_owned()],
+            |cmd| vec!["CMD-SHELL".to_owned(), cmd],
+        ),
         interval: nanoseconds("healthcheck.interval", check.interval)?,
         timeout: nanoseconds("healthcheck.timeout", check.timeout)?,
         start_period: nanoseconds("healthcheck.startPeriod", check.start_period)?,
@@ -116,12 +146,18 @@ fn healthcheck(check: packwright_providers::Healthcheck) -> Result<Healthcheck, 
 /// A duration such as `1m30s` or `500ms`.
 fn nanoseconds(key: &'static str, text: Option<String>) -> Result<u64, PipelineError> {
     let Some(text) = text else { return Ok(0) };
-    let wrong = || PipelineError::Setting { key, value: text.clone(), reason: "is not a duration such as 30s, 500ms or 1m30s" };
+    let wrong = || PipelineError::Setting {
+        key,
+        value: text.clone(),
+        reason: "is not a duration such as 30s, 500ms or 1m30s",
+    };
     let mut total: u64 = 0;
     let mut rest = text.as_str();
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let unit_end = rest[digits..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |at| digits + at);
         let factor: u64 = match &rest[digits..unit_end] {
             "ms" => 1_000_000,
             "s" => 1_000_000_000,
@@ -130,7 +166,10 @@ fn nanoseconds(key: &'static str, text: Option<String>) -> Result<u64, PipelineE
             _ => return Err(wrong()),
         };
         let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        total = number.checked_mul(factor).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        total = number
+            .checked_mul(factor)
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(wrong)?;
         rest = &rest[unit_end..];
     }
     Ok(total)
@@ -138,13 +177,25 @@ fn nanoseconds(key: &'static str, text: Option<String>) -> Result<u64, PipelineE
 
 /// How the plan wants its layers compressed.
 fn compression(plan: &BuildPlan) -> Result<Option<Compression>, PipelineError> {
-    let Some(text) = plan.image.as_ref().and_then(|image| image.compression.clone()) else { return Ok(None) };
-    let (kind, level) = text.split_once(':').map_or((text.as_str(), None), |(kind, level)| (kind, Some(level)));
+    let Some(text) = plan
+        .image
+        .as_ref()
+        .and_then(|image| image.compression.clone())
+    else {
+        return Ok(None);
+    };
+    let (kind, level) = text
+        .split_once(':')
+        .map_or((text.as_str(), None), |(kind, level)| (kind, Some(level)));
     match (kind, level.map(str::parse::<i32>)) {
         ("none", None) => Ok(Some(Compression::None)),
         ("gzip", None) => Ok(Some(Compression::default())),
         ("gzip", Some(Ok(level @ 1..=12))) => Ok(Some(Compression::Gzip(level))),
-        _ => Err(PipelineError::Setting { key: "compression", value: text, reason: "is not none, gzip or gzip:1 to gzip:12" }),
+        _ => Err(PipelineError::Setting {
+            key: "compression",
+            value: text,
+            reason: "is not none, gzip or gzip:1 to gzip:12",
+        }),
     }
 }
 
@@ -154,7 +205,10 @@ fn run_tree_layer(
     compression: Compression,
     done: &mut Layers,
 ) -> Result<(), PipelineError> {
-    let key = Key::build("layer").field("format", LAYER_FORMAT).field("tree", tree.key.as_str()).finish();
+    let key = Key::build("layer")
+        .field("format", LAYER_FORMAT)
+        .field("tree", tree.key.as_str())
+        .finish();
     layer(build, &key, &tree.title, compression, done, || {
         let excluded = globs(&tree.excluded)?;
         let keep = |path: &Path| !excluded.is_match(path);
@@ -185,7 +239,9 @@ fn step_layer(
             let volatile = VOLATILE.iter().any(|prefix| path.starts_with(prefix));
             let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
             let left_out = only.is_some()
-                && path.strip_prefix(APP).is_ok_and(|inside| !selection.contains_or_leads_to(inside));
+                && path
+                    .strip_prefix(APP)
+                    .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
             !volatile && !mounted && !left_out && !deletes_nothing(roots, step, path)
         };
         Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
@@ -200,7 +256,12 @@ fn deletes_nothing(roots: &Roots, step: &StepResult, path: &Path) -> bool {
         .join(path)
         .symlink_metadata()
         .is_ok_and(|meta| meta.file_type().is_char_device() && meta.rdev() == 0);
-    deletion && !path.starts_with(APP) && !roots.run.iter().any(|tree| tree.dir.join(path).symlink_metadata().is_ok())
+    deletion
+        && !path.starts_with(APP)
+        && !roots
+            .run
+            .iter()
+            .any(|tree| tree.dir.join(path).symlink_metadata().is_ok())
 }
 
 /// The source files, straight from the user's tree, and the plan's assets.
@@ -212,14 +273,21 @@ fn source_layer(
     compression: Compression,
     done: &mut Layers,
 ) -> Result<(), PipelineError> {
-    let early: Vec<&StepResult> = results.steps.iter().filter(|step| step.before_source).collect();
+    let early: Vec<&StepResult> = results
+        .steps
+        .iter()
+        .filter(|step| step.before_source)
+        .collect();
     let superseded = |file: &SourceFile| {
         file.kind != SourceKind::Directory
             && results.placed_early.contains(&file.path)
             && early.iter().any(|step| overrides(step, &file.path))
     };
-    let files: Vec<&SourceFile> =
-        source.select(only_files(plan))?.into_iter().filter(|file| !superseded(file)).collect();
+    let files: Vec<&SourceFile> = source
+        .select(only_files(plan))?
+        .into_iter()
+        .filter(|file| !superseded(file))
+        .collect();
     let assets = &plan.static_assets;
     let key = Key::build("layer")
         .field("format", LAYER_FORMAT)
@@ -234,11 +302,17 @@ fn source_layer(
             match &file.kind {
                 SourceKind::Directory => content.add_directory(&inside, file.mode)?,
                 SourceKind::Symlink(target) => content.add_symlink(&inside, target)?,
-                SourceKind::File { .. } => content.add_file_from(&source.root().join(&file.path), &inside, file.mode)?,
+                SourceKind::File { .. } => {
+                    content.add_file_from(&source.root().join(&file.path), &inside, file.mode)?
+                }
             }
         }
         for (name, text) in assets {
-            content.add_bytes(&super::asset_path(Path::new("assets"), name)?, 0o644, text.clone().into_bytes())?;
+            content.add_bytes(
+                &super::asset_path(Path::new("assets"), name)?,
+                0o644,
+                text.clone().into_bytes(),
+            )?;
         }
         Ok(content)
     })?;
@@ -255,22 +329,43 @@ fn layer(
     done: &mut Layers,
     content: impl FnOnce() -> Result<LayerContent, PipelineError>,
 ) -> Result<(), PipelineError> {
-    let key = &Key::build("layer").field("content", key.as_str()).field("compression", format!("{compression:?}")).finish();
+    let key = &Key::build("layer")
+        .field("content", key.as_str())
+        .field("compression", format!("{compression:?}"))
+        .finish();
     if let Some(descriptor) = known(build, key) {
-        done.layers.push(Layer { descriptor, comment: title.to_owned() });
+        done.layers.push(Layer {
+            descriptor,
+            comment: title.to_owned(),
+        });
         return Ok(());
     }
     let content = content()?;
     if content.is_empty() {
         return Ok(());
     }
-    let step = Step::start(build.report, format!("layer:{title}"), format!("layer {title}"));
+    let step = Step::start(
+        build.report,
+        format!("layer:{title}"),
+        format!("layer {title}"),
+    );
     let descriptor = write_layer(&content, build.store, compression)?;
-    build.cache.write(Kind::Layer, key, &serde_json::to_vec(&descriptor).map_err(PipelineError::json)?)?;
-    let note = format!("{} unpacked, {} compressed", super::size(descriptor.unpacked_size), super::size(descriptor.size));
+    build.cache.write(
+        Kind::Layer,
+        key,
+        &serde_json::to_vec(&descriptor).map_err(PipelineError::json)?,
+    )?;
+    let note = format!(
+        "{} unpacked, {} compressed",
+        super::size(descriptor.unpacked_size),
+        super::size(descriptor.size)
+    );
     step.finish(false, note);
     done.written += 1;
-    done.layers.push(Layer { descriptor, comment: title.to_owned() });
+    done.layers.push(Layer {
+        descriptor,
+        comment: title.to_owned(),
+    });
     Ok(())
 }
 
@@ -278,12 +373,14 @@ fn layer(
 fn known(build: &Build<'_>, key: &Key) -> Option<LayerDescriptor> {
     let path = build.cache.find(Kind::Layer, key)?;
     let descriptor: LayerDescriptor = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    build.store.has_blob(&descriptor.digest).then_some(descriptor)
+    build.store.has_layer(&descriptor).then_some(descriptor)
 }
 
 /// What of the app the plan wants in the image; `None` is all of it.
 fn only_files(plan: &BuildPlan) -> Option<&[String]> {
-    plan.start.as_ref().and_then(|start| start.only_include_files.as_deref())
+    plan.start
+        .as_ref()
+        .and_then(|start| start.only_include_files.as_deref())
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, PipelineError> {

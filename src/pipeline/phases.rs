@@ -77,7 +77,12 @@ pub struct Results {
 }
 
 /// Runs all phases in their order.
-pub fn run(build: &Build<'_>, plan: &BuildPlan, source: &SourceTree, roots: &Roots) -> Result<Results, PipelineError> {
+pub fn run(
+    build: &Build<'_>,
+    plan: &BuildPlan,
+    source: &SourceTree,
+    roots: &Roots,
+) -> Result<Results, PipelineError> {
     let mut state = State {
         build,
         plan,
@@ -86,7 +91,10 @@ pub fn run(build: &Build<'_>, plan: &BuildPlan, source: &SourceTree, roots: &Roo
         lowers: roots.build.iter().cloned().map(Lower::Tree).collect(),
         parent: roots.key.clone(),
         placed: BTreeSet::new(),
-        results: Results { path: roots.build_path.clone(), ..Results::default() },
+        results: Results {
+            path: roots.build_path.clone(),
+            ..Results::default()
+        },
     };
     state.place_assets()?;
     for name in plan.phases_in_order()? {
@@ -140,14 +148,18 @@ impl<'a> State<'a> {
                 for (name, text) in assets {
                     let file = super::asset_path(&folder, name)?;
                     let parent = file.parent().unwrap_or(&folder);
-                    fs::create_dir_all(parent).map_err(|e| PipelineError::io("create", parent, e))?;
+                    fs::create_dir_all(parent)
+                        .map_err(|e| PipelineError::io("create", parent, e))?;
                     fs::write(&file, text).map_err(|e| PipelineError::io("write", &file, e))?;
                 }
                 cache.commit(staging, Kind::Source, &key)?
             }
         };
         self.lowers.push(Lower::Tree(path.join("fs")));
-        self.parent = Key::build("step-parent").field("parent", self.parent.as_str()).field("assets", key.as_str()).finish();
+        self.parent = Key::build("step-parent")
+            .field("parent", self.parent.as_str())
+            .field("assets", key.as_str())
+            .finish();
         Ok(())
     }
 
@@ -173,17 +185,33 @@ impl<'a> State<'a> {
             name,
             commands,
             env: self.variables(),
-            network: if phase.network == Some(false) { Network::None } else { Network::Host },
-            mounts: phase.cache_directories.iter().flatten().map(|path| absolute(path)).collect(),
+            network: if phase.network == Some(false) {
+                Network::None
+            } else {
+                Network::Host
+            },
+            mounts: phase
+                .cache_directories
+                .iter()
+                .flatten()
+                .map(|path| absolute(path))
+                .collect(),
         };
         let key = self.step_key(&prepared, &source_key);
         let title = format!("{name}: {}", prepared.commands.join(" && "));
         let step = Step::start(self.build.report, format!("phase:{name}"), title);
-        let found = if self.build.options.no_cache { None } else { self.build.cache.find(Kind::Step, &key) };
+        let found = if self.build.options.no_cache {
+            None
+        } else {
+            self.build.cache.find(Kind::Step, &key)
+        };
         let ran = found.is_none();
-        self.placed.extend(files.iter().map(|file| file.path.clone()));
+        self.placed
+            .extend(files.iter().map(|file| file.path.clone()));
         if patterns.is_some() {
-            self.results.placed_early.extend(files.iter().map(|file| file.path.clone()));
+            self.results
+                .placed_early
+                .extend(files.iter().map(|file| file.path.clone()));
         }
         if !files.is_empty() {
             self.lowers.push(Lower::Source(files));
@@ -195,7 +223,8 @@ impl<'a> State<'a> {
         step.finish(!ran, "");
         self.lowers.push(Lower::Tree(dir.clone()));
         self.parent = key.clone();
-        let before_source = patterns.is_some() && !self.results.steps.iter().any(|step| !step.before_source);
+        let before_source =
+            patterns.is_some() && !self.results.steps.iter().any(|step| !step.before_source);
         self.results.steps.push(StepResult {
             phase: name.to_owned(),
             dir,
@@ -227,7 +256,13 @@ impl<'a> State<'a> {
     }
 
     fn step_key(&self, phase: &Prepared<'_>, source: &Key) -> Key {
-        let Prepared { name, commands, env, network, mounts } = phase;
+        let Prepared {
+            name,
+            commands,
+            env,
+            network,
+            mounts,
+        } = phase;
         Key::build("step")
             .field("format", STEP_FORMAT)
             .field("parent", self.parent.as_str())
@@ -241,7 +276,12 @@ impl<'a> State<'a> {
     }
 
     /// Runs a phase's commands one after the other over one set of changes, and keeps these.
-    fn execute(&self, phase: &Prepared<'_>, key: &Key, step: &str) -> Result<PathBuf, PipelineError> {
+    fn execute(
+        &self,
+        phase: &Prepared<'_>,
+        key: &Key,
+        step: &str,
+    ) -> Result<PathBuf, PipelineError> {
         let cache = self.build.cache;
         let staging = cache.staging()?;
         let (mut binds, _locks) = self.mounts(phase)?;
@@ -279,7 +319,13 @@ impl<'a> State<'a> {
         Ok(cache.commit(staging, Kind::Step, key)?.join("fs"))
     }
 
-    fn run_command(&self, job: &Job, phase: &str, command: &str, step: &str) -> Result<(), PipelineError> {
+    fn run_command(
+        &self,
+        job: &Job,
+        phase: &str,
+        command: &str,
+        step: &str,
+    ) -> Result<(), PipelineError> {
         let build = self.build;
         let mut tail: VecDeque<String> = VecDeque::with_capacity(TAIL);
         let outcome = build.engine.run(job, build.interrupt, &mut |stream, line| {
@@ -288,7 +334,11 @@ impl<'a> State<'a> {
                 tail.pop_front();
             }
             tail.push_back(line.clone());
-            build.report.event(Event::Output { step: step.to_owned(), stream, line });
+            build.report.event(Event::Output {
+                step: step.to_owned(),
+                stream,
+                line,
+            });
         });
         match outcome {
             Ok(outcome) if outcome.exit.success() => {
@@ -302,7 +352,9 @@ impl<'a> State<'a> {
                 Ok(())
             }
             Ok(outcome) => Err(phase_failed(phase, command, outcome.exit, tail)),
-            Err(EngineError::Interrupted) => Err(PipelineError::Interrupted(build.interrupt.signal())),
+            Err(EngineError::Interrupted) => {
+                Err(PipelineError::Interrupted(build.interrupt.signal()))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -315,9 +367,16 @@ impl<'a> State<'a> {
         targets.dedup();
         let (mut binds, mut locks) = (Vec::new(), Vec::new());
         for target in targets {
-            let owner = if target.starts_with(SHARED_OUTSIDE) { self.build.app_identity() } else { String::new() };
+            let owner = if target.starts_with(SHARED_OUTSIDE) {
+                self.build.app_identity()
+            } else {
+                String::new()
+            };
             let scope = self.build.options.cache_key.clone().unwrap_or(owner);
-            let key = Key::build("mount").field("scope", scope).field("target", target).finish();
+            let key = Key::build("mount")
+                .field("scope", scope)
+                .field("target", target)
+                .finish();
             let path = self.build.cache.path(Kind::Mount, &key);
             fs::create_dir_all(&path).map_err(|e| PipelineError::io("create", &path, e))?;
             let waiting = || {
@@ -327,14 +386,20 @@ impl<'a> State<'a> {
             locks.push(self.build.cache.lock(&key, waiting)?);
             // Marks it as used, for `cache prune`.
             let _ = self.build.cache.find(Kind::Mount, &key);
-            binds.push(Bind { source: path, target: target.clone(), read_only: false });
+            binds.push(Bind {
+                source: path,
+                target: target.clone(),
+                read_only: false,
+            });
         }
         Ok((binds, locks))
     }
 }
 
 fn phase_failed(phase: &str, command: &str, exit: Exit, tail: VecDeque<String>) -> PipelineError {
-    let carriage_return = tail.iter().any(|line| line.contains("^M") || line.contains("\r': No such file"));
+    let carriage_return = tail
+        .iter()
+        .any(|line| line.contains("^M") || line.contains("\r': No such file"));
     PipelineError::PhaseFailed {
         phase: phase.to_owned(),
         command: command.to_owned(),
@@ -349,7 +414,11 @@ pub fn network_binds(env: &mut BTreeMap<String, String>) -> Vec<Bind> {
     let mut binds = Vec::new();
     for file in ["/etc/resolv.conf", "/etc/hosts"] {
         if let Ok(source) = fs::canonicalize(file) {
-            binds.push(Bind { source, target: file.to_owned(), read_only: true });
+            binds.push(Bind {
+                source,
+                target: file.to_owned(),
+                read_only: true,
+            });
         }
     }
     let candidates = [
@@ -357,10 +426,19 @@ pub fn network_binds(env: &mut BTreeMap<String, String>) -> Vec<Bind> {
         Some(PathBuf::from("/etc/ssl/certs/ca-certificates.crt")),
         Some(PathBuf::from("/etc/pki/tls/certs/ca-bundle.crt")),
     ];
-    if let Some(source) = candidates.into_iter().flatten().find_map(|path| fs::canonicalize(path).ok()) {
-        binds.push(Bind { source, target: AUTHORITIES.to_owned(), read_only: true });
+    if let Some(source) = candidates
+        .into_iter()
+        .flatten()
+        .find_map(|path| fs::canonicalize(path).ok())
+    {
+        binds.push(Bind {
+            source,
+            target: AUTHORITIES.to_owned(),
+            read_only: true,
+        });
         for name in AUTHORITY_VARIABLES {
-            env.entry(name.to_owned()).or_insert_with(|| AUTHORITIES.to_owned());
+            env.entry(name.to_owned())
+                .or_insert_with(|| AUTHORITIES.to_owned());
         }
     }
     binds
@@ -373,7 +451,10 @@ fn absolute(path: &str) -> String {
         None if path.starts_with('/') => path.to_owned(),
         None => format!("/{APP}/{path}"),
     };
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != "." && *part != "..").collect();
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != "." && *part != "..")
+        .collect();
     format!("/{}", parts.join("/"))
 }
 

@@ -59,12 +59,18 @@ impl Container<'_> {
         let staging = self.cache.staging()?;
         let mut job = self.job(lowers, &config, staging.path().to_owned());
         job.user = user_of(&config.user, &job.lowers)?;
-        job.argv = ["/bin/bash", "-l", "-c", command].map(str::to_owned).to_vec();
+        job.argv = ["/bin/bash", "-l", "-c", command]
+            .map(str::to_owned)
+            .to_vec();
         let mut tail = Vec::new();
         let outcome = self.engine.run(&job, self.interrupt, &mut |stream, line| {
             let line = String::from_utf8_lossy(line).into_owned();
             tail.push(line.clone());
-            self.report.event(Event::Output { step: step.to_owned(), stream, line });
+            self.report.event(Event::Output {
+                step: step.to_owned(),
+                stream,
+                line,
+            });
         })?;
         if outcome.exit.success() {
             return Ok(());
@@ -84,11 +90,17 @@ impl Container<'_> {
         let config = self.store.runtime_config(digest)?;
         let mut lowers = Vec::new();
         for layer in &config.layers {
-            let key = Key::build("unpacked").field("diff id", &layer.diff_id).finish();
+            let key = Key::build("unpacked")
+                .field("diff id", &layer.diff_id)
+                .finish();
             let path = match self.cache.find(Kind::Unpacked, &key) {
                 Some(path) => path,
                 None => {
-                    let step = Step::start(self.report, format!("unpack:{}", layer.digest), "unpack a layer");
+                    let step = Step::start(
+                        self.report,
+                        format!("unpack:{}", layer.digest),
+                        "unpack a layer",
+                    );
                     let staging = self.cache.staging()?;
                     let tree = staging.path().join("fs");
                     fs::create_dir(&tree).map_err(|e| PipelineError::io("create", &tree, e))?;
@@ -114,7 +126,11 @@ impl Container<'_> {
             .into_iter()
             .filter_map(|file| {
                 let source = fs::canonicalize(file).ok()?;
-                Some(Bind { source, target: file.to_owned(), read_only: true })
+                Some(Bind {
+                    source,
+                    target: file.to_owned(),
+                    read_only: true,
+                })
             })
             .collect();
         Job {
@@ -122,7 +138,12 @@ impl Container<'_> {
             lowers,
             workspace,
             binds,
-            argv: config.entrypoint.iter().chain(&config.cmd).cloned().collect(),
+            argv: config
+                .entrypoint
+                .iter()
+                .chain(&config.cmd)
+                .cloned()
+                .collect(),
             env,
             directory: config.working_dir.clone(),
             network: Network::Host,
@@ -135,21 +156,36 @@ impl Container<'_> {
 /// The numeric user and group of `user`, `uid`, `user:group` or `uid:gid`; names are looked up in
 /// the topmost `/etc/passwd` and `/etc/group` of the trees.
 fn user_of(text: &str, lowers: &[PathBuf]) -> Result<(u32, u32), PipelineError> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group) = text
+        .split_once(':')
+        .map_or((text, None), |(user, group)| (user, Some(group)));
     if user.is_empty() {
         return Ok((0, 0));
     }
     let unknown = || PipelineError::UnknownUser(text.to_owned());
     let accounts = lines_of(lowers, "etc/passwd");
-    let account = accounts.iter().find(|fields| fields.first().is_some_and(|name| name == user));
-    let field = |fields: &Vec<String>, at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
-    let uid = user.parse().ok().or_else(|| account.and_then(|fields| field(fields, 2))).ok_or_else(unknown)?;
+    let account = accounts
+        .iter()
+        .find(|fields| fields.first().is_some_and(|name| name == user));
+    let field =
+        |fields: &Vec<String>, at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
+    let uid = user
+        .parse()
+        .ok()
+        .or_else(|| account.and_then(|fields| field(fields, 2)))
+        .ok_or_else(unknown)?;
     let gid = match group {
         None => account.and_then(|fields| field(fields, 3)).unwrap_or(0),
         Some(group) => {
             let groups = lines_of(lowers, "etc/group");
-            let named = groups.iter().find(|fields| fields.first().is_some_and(|name| name == group));
-            group.parse().ok().or_else(|| named.and_then(|fields| field(fields, 2))).ok_or_else(unknown)?
+            let named = groups
+                .iter()
+                .find(|fields| fields.first().is_some_and(|name| name == group));
+            group
+                .parse()
+                .ok()
+                .or_else(|| named.and_then(|fields| field(fields, 2)))
+                .ok_or_else(unknown)?
         }
     };
     Ok((uid, gid))
@@ -157,8 +193,19 @@ fn user_of(text: &str, lowers: &[PathBuf]) -> Result<(u32, u32), PipelineError> 
 
 /// The lines of the topmost version of an account file, split at colons. A link is not followed.
 fn lines_of(lowers: &[PathBuf], file: &str) -> Vec<Vec<String>> {
-    let is_file = |path: &PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() < 1 << 20);
-    let found = lowers.iter().rev().map(|lower| lower.join(file)).find(is_file);
-    let text = found.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
+    let is_file = |path: &PathBuf| {
+        path.symlink_metadata()
+            .is_ok_and(|meta| meta.is_file() && meta.len() < 1 << 20)
+    };
+    let found = lowers
+        .iter()
+        .rev()
+        .map(|lower| lower.join(file))
+        .find(is_file);
+    let text = found
+        .and_then(|path| fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    text.lines()
+        .map(|line| line.split(':').map(str::to_owned).collect())
+        .collect()
 }

@@ -46,7 +46,11 @@ pub enum SourceError {
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SourceError {
-    move |source| SourceError::Io { action, path: path.to_owned(), source }
+    move |source| SourceError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// One file, folder or link of the app.
@@ -86,7 +90,11 @@ pub struct Stamp {
 
 impl Stamp {
     fn of(meta: &fs::Metadata) -> Self {
-        Self { inode: meta.ino(), size: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) }
+        Self {
+            inode: meta.ino(),
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+        }
     }
 }
 
@@ -106,15 +114,31 @@ impl SourceTree {
         let parts: Vec<Result<Vec<SourceFile>, SourceError>> = std::thread::scope(|scope| {
             let workers: Vec<_> = entries
                 .chunks(share)
-                .map(|part| scope.spawn(|| part.iter().map(|entry| read_entry(&folder, entry)).collect()))
+                .map(|part| {
+                    scope.spawn(|| {
+                        part.iter()
+                            .map(|entry| read_entry(&folder, entry))
+                            .collect()
+                    })
+                })
                 .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            workers
+                .into_iter()
+                .map(|worker| {
+                    worker
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
         });
         let mut files = Vec::with_capacity(entries.len());
         for part in parts {
             files.extend(part?);
         }
-        Ok(Self { root: root.to_owned(), files })
+        Ok(Self {
+            root: root.to_owned(),
+            files,
+        })
     }
 
     /// The app's folder on the host.
@@ -124,15 +148,23 @@ impl SourceTree {
 
     /// The entries that a phase asks for: all, or those named by path, by folder or by glob.
     pub fn select(&self, patterns: Option<&[String]>) -> Result<Vec<&SourceFile>, SourceError> {
-        let Some(patterns) = patterns else { return Ok(self.files.iter().collect()) };
+        let Some(patterns) = patterns else {
+            return Ok(self.files.iter().collect());
+        };
         let selection = Selection::new(patterns)?;
-        Ok(self.files.iter().filter(|file| selection.contains(&file.path)).collect())
+        Ok(self
+            .files
+            .iter()
+            .filter(|file| selection.contains(&file.path))
+            .collect())
     }
 
     /// Makes sure that files are still what they were when they were hashed.
     pub fn verify(&self, files: &[&SourceFile]) -> Result<(), SourceError> {
         for file in files {
-            let SourceKind::File { stamp, .. } = &file.kind else { continue };
+            let SourceKind::File { stamp, .. } = &file.kind else {
+                continue;
+            };
             let path = self.root.join(&file.path);
             let meta = fs::symlink_metadata(&path).map_err(io_error("examine", &path))?;
             if Stamp::of(&meta) != *stamp {
@@ -143,7 +175,11 @@ impl SourceTree {
     }
 
     /// A tree with copies of the files under `/app`, from the cache when it is there.
-    pub fn snapshot(&self, files: &[&SourceFile], cache: &Cache) -> Result<(PathBuf, Key), SourceError> {
+    pub fn snapshot(
+        &self,
+        files: &[&SourceFile],
+        cache: &Cache,
+    ) -> Result<(PathBuf, Key), SourceError> {
         let key = key(files);
         if let Some(found) = cache.find(Kind::Source, &key) {
             return Ok((found.join("fs"), key));
@@ -159,9 +195,14 @@ impl SourceTree {
         for file in files {
             copy_entry(&folder, file, &app)?;
         }
-        for file in files.iter().rev().filter(|file| file.kind == SourceKind::Directory) {
+        for file in files
+            .iter()
+            .rev()
+            .filter(|file| file.kind == SourceKind::Directory)
+        {
             let path = app.join(&file.path);
-            fs::set_permissions(&path, fs::Permissions::from_mode(file.mode)).map_err(io_error("set the mode of", &path))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(file.mode))
+                .map_err(io_error("set the mode of", &path))?;
         }
         Ok((cache.commit(staging, Kind::Source, &key)?.join("fs"), key))
     }
@@ -177,7 +218,9 @@ pub fn key(files: &[&SourceFile]) -> Key {
 }
 
 fn add(key: KeyBuilder, file: &SourceFile) -> KeyBuilder {
-    let key = key.field("path", file.path.as_os_str().as_bytes()).field("mode", file.mode.to_le_bytes());
+    let key = key
+        .field("path", file.path.as_os_str().as_bytes())
+        .field("mode", file.mode.to_le_bytes());
     match &file.kind {
         SourceKind::File { hash, .. } => key.field("file", hash),
         SourceKind::Directory => key.field("directory", ""),
@@ -201,7 +244,10 @@ impl Selection {
             globs.add(Glob::new(pattern).map_err(SourceError::Pattern)?);
             names.push(PathBuf::from(pattern));
         }
-        Ok(Self { names, globs: globs.build().map_err(SourceError::Pattern)? })
+        Ok(Self {
+            names,
+            globs: globs.build().map_err(SourceError::Pattern)?,
+        })
     }
 
     /// Whether a path is named, or lies in a folder that is.
@@ -222,7 +268,8 @@ impl Selection {
 
 fn open_folder(path: &Path) -> Result<OwnedFd, SourceError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| io_error("open", path)(error.into()))
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|error| io_error("open", path)(error.into()))
 }
 
 /// Opens a regular file below the folder; a link on the way, or in its place, is an error.
@@ -242,10 +289,17 @@ fn read_entry(folder: &OwnedFd, entry: &Entry) -> Result<SourceFile, SourceError
             let file = open_file(folder, &entry.path)?;
             let meta = file.metadata().map_err(io_error("examine", &entry.path))?;
             let hash = crate::hash::of_reader(&file).map_err(io_error("read", &entry.path))?;
-            SourceKind::File { hash, stamp: Stamp::of(&meta) }
+            SourceKind::File {
+                hash,
+                stamp: Stamp::of(&meta),
+            }
         }
     };
-    Ok(SourceFile { path: entry.path.clone(), mode: entry.mode, kind })
+    Ok(SourceFile {
+        path: entry.path.clone(),
+        mode: entry.mode,
+        kind,
+    })
 }
 
 fn copy_entry(folder: &OwnedFd, file: &SourceFile, app: &Path) -> Result<(), SourceError> {
@@ -263,9 +317,14 @@ fn copy_entry(folder: &OwnedFd, file: &SourceFile, app: &Path) -> Result<(), Sou
             let mut from = open_file(folder, &file.path)?;
             let mut to = File::create_new(&target).map_err(io_error("create", &target))?;
             io::copy(&mut from, &mut to).map_err(io_error("copy", &file.path))?;
-            to.set_permissions(fs::Permissions::from_mode(file.mode)).map_err(io_error("set the mode of", &target))?;
+            to.set_permissions(fs::Permissions::from_mode(file.mode))
+                .map_err(io_error("set the mode of", &target))?;
             let meta = from.metadata().map_err(io_error("examine", &file.path))?;
-            if Stamp::of(&meta) == *stamp { Ok(()) } else { Err(SourceError::Changed(file.path.clone())) }
+            if Stamp::of(&meta) == *stamp {
+                Ok(())
+            } else {
+                Err(SourceError::Changed(file.path.clone()))
+            }
         }
     }
 }
@@ -283,17 +342,26 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         let root = fs::canonicalize(home.path()).unwrap();
-        let source = SourceTree::read(&root, Repo::open(&root).unwrap().entries().unwrap()).unwrap();
+        let source =
+            SourceTree::read(&root, Repo::open(&root).unwrap().entries().unwrap()).unwrap();
         (home, source)
     }
 
     fn paths(files: &[&SourceFile]) -> Vec<String> {
-        files.iter().map(|file| file.path.display().to_string()).collect()
+        files
+            .iter()
+            .map(|file| file.path.display().to_string())
+            .collect()
     }
 
     #[test]
     fn files_are_selected_by_name_folder_and_glob() {
-        let (_home, source) = tree(&[("a.txt", ""), ("b/c.txt", ""), ("b/d/e.md", ""), ("f.json", "")]);
+        let (_home, source) = tree(&[
+            ("a.txt", ""),
+            ("b/c.txt", ""),
+            ("b/d/e.md", ""),
+            ("f.json", ""),
+        ]);
         let select = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
             paths(&source.select(Some(&patterns)).unwrap())
@@ -307,27 +375,55 @@ mod tests {
     fn a_changed_byte_changes_the_key_and_a_changed_time_does_not() {
         let (home, before) = tree(&[("a", "1")]);
         fs::write(home.path().join("a"), "1").unwrap();
-        let reread = |_: ()| SourceTree::read(before.root(), Repo::open(before.root()).unwrap().entries().unwrap()).unwrap();
+        let reread = |_: ()| {
+            SourceTree::read(
+                before.root(),
+                Repo::open(before.root()).unwrap().entries().unwrap(),
+            )
+            .unwrap()
+        };
         let same = reread(());
-        assert_eq!(key(&before.select(None).unwrap()), key(&same.select(None).unwrap()));
+        assert_eq!(
+            key(&before.select(None).unwrap()),
+            key(&same.select(None).unwrap())
+        );
         fs::write(home.path().join("a"), "2").unwrap();
         let other = reread(());
-        assert_ne!(key(&before.select(None).unwrap()), key(&other.select(None).unwrap()));
-        assert!(matches!(before.verify(&before.select(None).unwrap()), Err(SourceError::Changed(_))));
+        assert_ne!(
+            key(&before.select(None).unwrap()),
+            key(&other.select(None).unwrap())
+        );
+        assert!(matches!(
+            before.verify(&before.select(None).unwrap()),
+            Err(SourceError::Changed(_))
+        ));
     }
 
     #[test]
     fn a_snapshot_keeps_modes_and_links() {
         let (home, _) = tree(&[("bin/run", "x")]);
-        fs::set_permissions(home.path().join("bin/run"), fs::Permissions::from_mode(0o750)).unwrap();
+        fs::set_permissions(
+            home.path().join("bin/run"),
+            fs::Permissions::from_mode(0o750),
+        )
+        .unwrap();
         std::os::unix::fs::symlink("/etc/passwd", home.path().join("link")).unwrap();
         let root = fs::canonicalize(home.path()).unwrap();
-        let source = SourceTree::read(&root, Repo::open(&root).unwrap().entries().unwrap()).unwrap();
+        let source =
+            SourceTree::read(&root, Repo::open(&root).unwrap().entries().unwrap()).unwrap();
         let store = tempfile::tempdir().unwrap();
         let cache = Cache::open(store.path()).unwrap();
-        let (tree, _) = source.snapshot(&source.select(None).unwrap(), &cache).unwrap();
-        let mode = fs::metadata(tree.join("app/bin/run")).unwrap().permissions().mode();
+        let (tree, _) = source
+            .snapshot(&source.select(None).unwrap(), &cache)
+            .unwrap();
+        let mode = fs::metadata(tree.join("app/bin/run"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o750);
-        assert_eq!(fs::read_link(tree.join("app/link")).unwrap(), Path::new("/etc/passwd"));
+        assert_eq!(
+            fs::read_link(tree.join("app/link")).unwrap(),
+            Path::new("/etc/passwd")
+        );
     }
 }

@@ -59,7 +59,11 @@ pub(super) struct TarReader<R> {
 
 impl<R: Read> TarReader<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, left: 0, padding: 0 }
+        Self {
+            inner,
+            left: 0,
+            padding: 0,
+        }
     }
 
     /// The next entry, whatever was read of the one before; `None` at the archive's end.
@@ -87,7 +91,12 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    fn entry(&mut self, header: &tar::Header, size: u64, ext: Extensions) -> Result<Entry, UnpackError> {
+    fn entry(
+        &mut self,
+        header: &tar::Header,
+        size: u64,
+        ext: Extensions,
+    ) -> Result<Entry, UnpackError> {
         let raw = header.as_old();
         let path = ext.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = match header.entry_type().as_byte() {
@@ -100,14 +109,22 @@ impl<R: Read> TarReader<R> {
             b'5' => Kind::Directory,
             other => {
                 let kind = char::from(other).escape_default();
-                return Err(refused(&path, format!("entries of type '{kind}' are not supported")));
+                return Err(refused(
+                    &path,
+                    format!("entries of type '{kind}' are not supported"),
+                ));
             }
         };
         let size = ext.size.unwrap_or(size);
         if kind != Kind::File && size != 0 {
-            return Err(refused(&path, "an entry that is no file has content".to_owned()));
+            return Err(refused(
+                &path,
+                "an entry that is no file has content".to_owned(),
+            ));
         }
-        let link = ext.link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
+        let link = ext
+            .link
+            .unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
         self.left = size;
         self.padding = padding(size);
         Ok(Entry {
@@ -126,10 +143,12 @@ impl<R: Read> TarReader<R> {
     fn header(&mut self) -> Result<Option<tar::Header>, UnpackError> {
         let mut header = tar::Header::new_old();
         let block = header.as_mut_bytes();
-        self.inner.read_exact(block).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => malformed("it ends without its end blocks"),
-            _ => UnpackError::Read(error),
-        })?;
+        self.inner
+            .read_exact(block)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => malformed("it ends without its end blocks"),
+                _ => UnpackError::Read(error),
+            })?;
         if block.iter().all(|byte| *byte == 0) {
             self.rest_is_zero()?;
             return Ok(None);
@@ -155,7 +174,8 @@ impl<R: Read> TarReader<R> {
 
     fn skip_rest(&mut self) -> Result<(), UnpackError> {
         let skip = self.left.saturating_add(self.padding);
-        let skipped = io::copy(&mut (&mut self.inner).take(skip), &mut io::sink()).map_err(UnpackError::Read)?;
+        let skipped = io::copy(&mut (&mut self.inner).take(skip), &mut io::sink())
+            .map_err(UnpackError::Read)?;
         if skipped != skip {
             return Err(malformed("it is cut off"));
         }
@@ -165,7 +185,10 @@ impl<R: Read> TarReader<R> {
 
     fn extended(&mut self, size: u64) -> Result<Vec<u8>, UnpackError> {
         if size > EXTENDED_LIMIT {
-            return Err(UnpackError::Limit { what: "bytes in an extended header", limit: EXTENDED_LIMIT });
+            return Err(UnpackError::Limit {
+                what: "bytes in an extended header",
+                limit: EXTENDED_LIMIT,
+            });
         }
         (self.left, self.padding) = (size, padding(size));
         let mut content = Vec::new();
@@ -184,13 +207,18 @@ impl<R: Read> TarReader<R> {
 
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let want = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if want == 0 {
             return Ok(0);
         }
         let count = self.inner.read(&mut buffer[..want])?;
         if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut off"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the archive is cut off",
+            ));
         }
         self.left -= count as u64;
         Ok(count)
@@ -209,7 +237,9 @@ impl Extensions {
                 b"uid" => once(&mut self.uid, decimal(value)?)?,
                 b"gid" => once(&mut self.gid, decimal(value)?)?,
                 b"mtime" => once(&mut self.mtime, seconds(value)?)?,
-                _ if key.starts_with(b"GNU.sparse.") => return Err(malformed("sparse files are not supported")),
+                _ if key.starts_with(b"GNU.sparse.") => {
+                    return Err(malformed("sparse files are not supported"));
+                }
                 _ => {}
             }
         }
@@ -239,7 +269,9 @@ impl<'a> Iterator for PaxRecords<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let record = self.split().ok_or_else(|| malformed("an extended header is not well-formed"));
+        let record = self
+            .split()
+            .ok_or_else(|| malformed("an extended header is not well-formed"));
         if record.is_err() {
             self.0 = &[];
         }
@@ -271,14 +303,20 @@ fn padding(size: u64) -> u64 {
 
 fn checksum_matches(block: &[u8; BLOCK]) -> bool {
     let is_sum = |index: usize| (148..156).contains(&index);
-    let unsigned: u64 =
-        block.iter().enumerate().map(|(i, byte)| u64::from(if is_sum(i) { b' ' } else { *byte })).sum();
+    let unsigned: u64 = block
+        .iter()
+        .enumerate()
+        .map(|(i, byte)| u64::from(if is_sum(i) { b' ' } else { *byte }))
+        .sum();
     octal(&block[148..156]).is_some_and(|stored| stored == unsigned)
 }
 
 /// An octal field: spaces, digits, then a space, a NUL or the end.
 fn octal(field: &[u8]) -> Option<u64> {
-    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    let end = field
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(field.len());
     let digits = field[..end].trim_ascii();
     digits.iter().try_fold(0_u64, |value, digit| match digit {
         b'0'..=b'7' => value.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
@@ -297,36 +335,56 @@ fn number(field: &[u8], name: &'static str) -> Result<u64, UnpackError> {
 }
 
 fn signed(field: &[u8]) -> Result<i64, UnpackError> {
-    let value = if field[0] & 0x80 == 0 { octal(field).and_then(|v| i64::try_from(v).ok()) } else { base256(field) };
+    let value = if field[0] & 0x80 == 0 {
+        octal(field).and_then(|v| i64::try_from(v).ok())
+    } else {
+        base256(field)
+    };
     value.ok_or_else(|| malformed("the time of an entry is no valid number"))
 }
 
 /// Two's complement over the whole field, its top bit being the marker.
 fn base256(field: &[u8]) -> Option<i64> {
     let negative = field[0] & 0x40 != 0;
-    let first = if negative { i64::from(field[0]) - 256 } else { i64::from(field[0] & 0x7f) };
-    field[1..].iter().try_fold(first, |value, byte| value.checked_mul(256)?.checked_add(i64::from(*byte)))
+    let first = if negative {
+        i64::from(field[0]) - 256
+    } else {
+        i64::from(field[0] & 0x7f)
+    };
+    field[1..].iter().try_fold(first, |value, byte| {
+        value.checked_mul(256)?.checked_add(i64::from(*byte))
+    })
 }
 
 fn decimal(text: &[u8]) -> Result<u64, UnpackError> {
     let valid = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let value = std::str::from_utf8(text).ok().filter(|_| valid).and_then(|text| text.parse().ok());
+    let value = std::str::from_utf8(text)
+        .ok()
+        .filter(|_| valid)
+        .and_then(|text| text.parse().ok());
     value.ok_or_else(|| malformed("a number in an extended header is not valid"))
 }
 
 /// Whole seconds of a PAX time, which may be negative and have a fraction.
 fn seconds(text: &[u8]) -> Result<i64, UnpackError> {
     let whole = text.split(|byte| *byte == b'.').next().unwrap_or_default();
-    let (negative, digits) = whole.strip_prefix(b"-").map_or((false, whole), |digits| (true, digits));
+    let (negative, digits) = whole
+        .strip_prefix(b"-")
+        .map_or((false, whole), |digits| (true, digits));
     let value = i64::try_from(decimal(digits)?).map_err(|_| malformed("a time is out of range"))?;
     Ok(if negative { -value } else { value })
 }
 
 fn malformed(reason: &str) -> UnpackError {
-    UnpackError::Malformed { reason: reason.to_owned() }
+    UnpackError::Malformed {
+        reason: reason.to_owned(),
+    }
 }
 
 pub(super) fn refused(path: &[u8], reason: String) -> UnpackError {
     use std::os::unix::ffi::OsStrExt;
-    UnpackError::Refused { path: std::path::PathBuf::from(std::ffi::OsStr::from_bytes(path)), reason }
+    UnpackError::Refused {
+        path: std::path::PathBuf::from(std::ffi::OsStr::from_bytes(path)),
+        reason,
+    }
 }

@@ -12,7 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+};
 use rustix::io::Errno;
 
 use super::UnpackError;
@@ -91,7 +93,9 @@ impl Root {
     /// The kind of what is there, not following a final link; `None` if there is nothing.
     pub(super) fn kind_at(&self, path: &Path) -> Result<Option<FileType>> {
         match self.lookup(path)? {
-            Some(place) => Ok(place.stat()?.map(|stat| FileType::from_raw_mode(stat.st_mode))),
+            Some(place) => Ok(place
+                .stat()?
+                .map(|stat| FileType::from_raw_mode(stat.st_mode))),
             None => Ok(None),
         }
     }
@@ -100,32 +104,54 @@ impl Root {
     pub(super) fn directory(&self, path: &Path) -> Result<OwnedFd> {
         match self.lookup(path)? {
             Some(place) => place.open_directory(),
-            None => rustix::fs::openat(&self.fd, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(io_error("open", path)),
+            None => rustix::fs::openat(
+                &self.fd,
+                ".",
+                OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .map_err(io_error("open", path)),
         }
     }
 
     /// Where `path` goes, making missing folders above it; `None` for the root itself.
     pub(super) fn place(&self, path: &Path) -> Result<Option<Place>> {
-        let Some((parent, name)) = split(path)? else { return Ok(None) };
+        let Some((parent, name)) = split(path)? else {
+            return Ok(None);
+        };
         let folder = self.make_folder(&parent, path)?;
-        Ok(Some(Place { folder, name, path: path.to_owned() }))
+        Ok(Some(Place {
+            folder,
+            name,
+            path: path.to_owned(),
+        }))
     }
 
     pub(super) fn place_of(&self, path: &Path) -> Result<Place> {
-        self.place(path)?.ok_or_else(|| refused(path, "only a folder can be the root"))
+        self.place(path)?
+            .ok_or_else(|| refused(path, "only a folder can be the root"))
     }
 
     /// As [`Root::place`] in a folder opened before.
     pub(super) fn place_in(folder: &Arc<OwnedFd>, name: &OsStr, path: &Path) -> Place {
-        Place { folder: Arc::clone(folder), name: name.as_bytes().to_owned(), path: path.to_owned() }
+        Place {
+            folder: Arc::clone(folder),
+            name: name.as_bytes().to_owned(),
+            path: path.to_owned(),
+        }
     }
 
     /// As [`Root::place`], making nothing; `None` also if a folder above it is missing.
     fn lookup(&self, path: &Path) -> Result<Option<Place>> {
-        let Some((parent, name)) = split(path)? else { return Ok(None) };
+        let Some((parent, name)) = split(path)? else {
+            return Ok(None);
+        };
         match self.open_folder(&parent) {
-            Ok(folder) => Ok(Some(Place { folder: Arc::new(folder), name, path: path.to_owned() })),
+            Ok(folder) => Ok(Some(Place {
+                folder: Arc::new(folder),
+                name,
+                path: path.to_owned(),
+            })),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(io_error("open", path)(error)),
         }
@@ -133,12 +159,21 @@ impl Root {
 
     pub(super) fn existing(&self, path: &Path, link: &Path) -> Result<Place> {
         let place = self.lookup(path)?;
-        place.ok_or_else(|| refused(link, &format!("a hard link to {}, which is not there", path.display())))
+        place.ok_or_else(|| {
+            refused(
+                link,
+                &format!("a hard link to {}, which is not there", path.display()),
+            )
+        })
     }
 
     /// Opens a folder below the root, all links resolved inside it.
     fn open_folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         // The kernel gives up with EAGAIN when something was renamed while it resolved a `..`.
@@ -203,7 +238,9 @@ impl Place {
     }
 
     pub(super) fn is_symlink(&self) -> Result<bool> {
-        Ok(self.stat()?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink))
+        Ok(self
+            .stat()?
+            .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink))
     }
 
     fn open_directory(&self) -> Result<OwnedFd> {
@@ -218,7 +255,9 @@ impl Place {
             if error != Errno::EXIST {
                 return Err(io_error("create", &self.path)(error));
             }
-            let kind = self.stat()?.map(|stat| FileType::from_raw_mode(stat.st_mode));
+            let kind = self
+                .stat()?
+                .map(|stat| FileType::from_raw_mode(stat.st_mode));
             if kind == Some(FileType::Symlink) && through_links {
                 return Ok(false);
             }
@@ -238,9 +277,11 @@ impl Place {
 
     /// A new, empty file; true if something was removed to make place for it.
     pub(super) fn create(&self, mode: u32) -> Result<(File, bool)> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o777);
-        let (fd, replaced) = self.replacing(|| rustix::fs::openat(&self.folder, self.name(), flags, mode))?;
+        let (fd, replaced) =
+            self.replacing(|| rustix::fs::openat(&self.folder, self.name(), flags, mode))?;
         Ok((File::from(fd), replaced))
     }
 
@@ -254,7 +295,15 @@ impl Place {
     }
 
     pub(super) fn hard_link(&self, existing: &Place) -> Result<((), bool)> {
-        let missing = || refused(&self.path, &format!("a hard link to {}, which is not there", existing.path.display()));
+        let missing = || {
+            refused(
+                &self.path,
+                &format!(
+                    "a hard link to {}, which is not there",
+                    existing.path.display()
+                ),
+            )
+        };
         let target = existing.stat()?.ok_or_else(missing)?;
         if FileType::from_raw_mode(target.st_mode) == FileType::Directory {
             return Err(refused(&self.path, "a hard link to a folder"));
@@ -265,7 +314,13 @@ impl Place {
             return Ok(((), false));
         }
         let link = || {
-            rustix::fs::linkat(&existing.folder, existing.name(), &self.folder, self.name(), AtFlags::empty())
+            rustix::fs::linkat(
+                &existing.folder,
+                existing.name(),
+                &self.folder,
+                self.name(),
+                AtFlags::empty(),
+            )
         };
         self.replacing(link)
     }
@@ -273,7 +328,16 @@ impl Place {
     /// An overlay whiteout: a character device 0:0.
     pub(super) fn whiteout(&self) -> Result<()> {
         let name = self.name();
-        self.replacing(|| rustix::fs::mknodat(&self.folder, name, FileType::CharacterDevice, Mode::empty(), 0)).map(drop)
+        self.replacing(|| {
+            rustix::fs::mknodat(
+                &self.folder,
+                name,
+                FileType::CharacterDevice,
+                Mode::empty(),
+                0,
+            )
+        })
+        .map(drop)
     }
 
     pub(super) fn set_owner(&self, uid: u32, gid: u32) -> Result<()> {
@@ -282,7 +346,8 @@ impl Place {
 
     pub(super) fn set_time(&self, seconds: i64) -> Result<()> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::utimensat(&self.folder, self.name(), &times(seconds), flags).map_err(io_error("set the time of", &self.path))
+        rustix::fs::utimensat(&self.folder, self.name(), &times(seconds), flags)
+            .map_err(io_error("set the time of", &self.path))
     }
 
     pub(super) fn remove(&self) -> Result<()> {
@@ -292,7 +357,8 @@ impl Place {
             Err(error) => return Err(io_error("remove", &self.path)(error)),
         }
         remove_children(self.open_directory()?, &self.path, 0)?;
-        rustix::fs::unlinkat(&self.folder, self.name(), AtFlags::REMOVEDIR).map_err(io_error("remove", &self.path))
+        rustix::fs::unlinkat(&self.folder, self.name(), AtFlags::REMOVEDIR)
+            .map_err(io_error("remove", &self.path))
     }
 
     /// Does something that needs the name to be free; if it is not, frees it and tries again.
@@ -333,9 +399,11 @@ fn remove_children(folder: OwnedFd, path: &Path, depth: usize) -> Result<()> {
             Err(Errno::ISDIR) => {}
             Err(error) => return Err(io_error("remove", &path.join(name))(error)),
         }
-        let inner = open_real_directory(&folder, name).map_err(io_error("open", &path.join(name)))?;
+        let inner =
+            open_real_directory(&folder, name).map_err(io_error("open", &path.join(name)))?;
         remove_children(inner, path, depth + 1)?;
-        rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR).map_err(io_error("remove", &path.join(name)))?;
+        rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR)
+            .map_err(io_error("remove", &path.join(name)))?;
     }
     Ok(())
 }
@@ -363,15 +431,23 @@ pub(super) fn copy(
         };
         written += count as u64;
         if written > limit {
-            return Err(UnpackError::Limit { what: "bytes", limit });
+            return Err(UnpackError::Limit {
+                what: "bytes",
+                limit,
+            });
         }
         file.write_all(&buffer[..count])
-            .map_err(|source| UnpackError::Io { action: "write", path: path.to_owned(), source })?;
+            .map_err(|source| UnpackError::Io {
+                action: "write",
+                path: path.to_owned(),
+                source,
+            })?;
     }
 }
 
 fn chmod(fd: impl AsFd, mode: u32, path: &Path) -> Result<()> {
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(mode & 0o7777)).map_err(io_error("set the mode of", path))
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(mode & 0o7777))
+        .map_err(io_error("set the mode of", path))
 }
 
 fn chown(folder: &OwnedFd, name: &Path, uid: u32, gid: u32, path: &Path) -> Result<()> {
@@ -381,14 +457,24 @@ fn chown(folder: &OwnedFd, name: &Path, uid: u32, gid: u32, path: &Path) -> Resu
     let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     match rustix::fs::chownat(folder, name, owner, group, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(()) => Ok(()),
-        Err(Errno::INVAL) => Err(UnpackError::Unmapped { path: path.to_owned(), uid, gid }),
+        Err(Errno::INVAL) => Err(UnpackError::Unmapped {
+            path: path.to_owned(),
+            uid,
+            gid,
+        }),
         Err(error) => Err(io_error("change the owner of", path)(error)),
     }
 }
 
 fn times(seconds: i64) -> Timestamps {
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
 }
 
 pub(super) fn set_folder_time(fd: &OwnedFd, seconds: i64, path: &Path) -> Result<()> {
@@ -406,7 +492,9 @@ pub(super) fn normal(path: &Path) -> Result<PathBuf> {
             }
             Component::Normal(name) => clean.push(name),
             Component::RootDir | Component::CurDir => {}
-            Component::ParentDir | Component::Prefix(_) => return Err(refused(path, "its name has `..`")),
+            Component::ParentDir | Component::Prefix(_) => {
+                return Err(refused(path, "its name has `..`"));
+            }
         }
     }
     Ok(clean)
@@ -419,9 +507,16 @@ fn split(path: &Path) -> Result<Option<(PathBuf, Vec<u8>)>> {
 }
 
 pub(super) fn refused(path: &Path, reason: &str) -> UnpackError {
-    UnpackError::Refused { path: path.to_owned(), reason: reason.to_owned() }
+    UnpackError::Refused {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(Errno) -> UnpackError {
-    move |error| UnpackError::Io { action, path: path.to_owned(), source: error.into() }
+    move |error| UnpackError::Io {
+        action,
+        path: path.to_owned(),
+        source: error.into(),
+    }
 }

@@ -36,7 +36,10 @@ pub fn become_root() -> Result<Option<ExitCode>, EngineError> {
 }
 
 fn fail(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
-    move |source| EngineError::Io { action: action.to_owned(), source }
+    move |source| EngineError::Io {
+        action: action.to_owned(),
+        source,
+    }
 }
 
 /// Starts this program again, maps its ids from outside and waits for it.
@@ -45,20 +48,29 @@ fn start_in_namespace() -> Result<ExitCode, EngineError> {
     let (mut ready, their_ready) = io::pipe().map_err(fail("make a pipe"))?;
     let (their_go, mut go) = io::pipe().map_err(fail("make a pipe"))?;
     for pipe in [their_go.as_fd(), their_ready.as_fd()] {
-        rustix::io::fcntl_setfd(pipe, FdFlags::empty()).map_err(|error| fail("share a pipe")(error.into()))?;
+        rustix::io::fcntl_setfd(pipe, FdFlags::empty())
+            .map_err(|error| fail("share a pipe")(error.into()))?;
     }
     let mut child = Command::new("/proc/self/exe")
         .args(std::env::args_os().skip(1))
-        .env(STAGE, format!("{},{}", their_go.as_raw_fd(), their_ready.as_raw_fd()))
+        .env(
+            STAGE,
+            format!("{},{}", their_go.as_raw_fd(), their_ready.as_raw_fd()),
+        )
         .spawn()
         .map_err(fail("start this program again"))?;
     drop((their_go, their_ready));
     let mut told = [0; 256];
-    let length = ready.read(&mut told).map_err(fail("wait for the namespace"))?;
+    let length = ready
+        .read(&mut told)
+        .map_err(fail("wait for the namespace"))?;
     if &told[..length] != b"R" {
         let _ = child.wait();
         let reason = String::from_utf8_lossy(&told[..length]).into_owned();
-        return Err(EngineError::Namespaces { reason, hint: namespace_hint() });
+        return Err(EngineError::Namespaces {
+            reason,
+            hint: namespace_hint(),
+        });
     }
     let mapped = map("newuidmap", child.id(), geteuid().as_raw(), uids)
         .and_then(|()| map("newgidmap", child.id(), getegid().as_raw(), gids));
@@ -70,13 +82,16 @@ fn start_in_namespace() -> Result<ExitCode, EngineError> {
     go.write_all(b"G").map_err(fail("start the namespace"))?;
     pass_signals(&child)?;
     let status = child.wait().map_err(fail("wait for the build"))?;
-    Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(137)).unwrap_or(1)))
+    Ok(ExitCode::from(
+        u8::try_from(status.code().unwrap_or(137)).unwrap_or(1),
+    ))
 }
 
 /// Ctrl-C reaches both processes by the terminal and the child decides; what a supervisor sends to
 /// this one alone is passed on.
 fn pass_signals(child: &Child) -> Result<(), EngineError> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).map_err(fail("handle signals"))?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).map_err(fail("handle signals"))?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     std::thread::spawn(move || {
         for number in signals.forever().filter(|number| *number != SIGINT) {
@@ -91,9 +106,13 @@ fn pass_signals(child: &Child) -> Result<(), EngineError> {
 /// In the new process: leaves the user namespace, waits for the maps, and becomes the program.
 fn leave(pipes: &str) -> EngineError {
     let attempt = || -> io::Result<io::Error> {
-        let (go, ready) = pipes.split_once(',').ok_or_else(|| io::Error::other("not started by packwright"))?;
+        let (go, ready) = pipes
+            .split_once(',')
+            .ok_or_else(|| io::Error::other("not started by packwright"))?;
         let mut go = fs::File::open(format!("/proc/self/fd/{go}"))?;
-        let mut ready = fs::File::options().write(true).open(format!("/proc/self/fd/{ready}"))?;
+        let mut ready = fs::File::options()
+            .write(true)
+            .open(format!("/proc/self/fd/{ready}"))?;
         if let Err(error) = sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) {
             ready.write_all(error.to_string().as_bytes())?;
             return Err(error);
@@ -102,7 +121,10 @@ fn leave(pipes: &str) -> EngineError {
         go.read_exact(&mut [0])?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         sys::close_on_exec_from(3)?;
-        Ok(Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).env(STAGE, "root").exec())
+        Ok(Command::new("/proc/self/exe")
+            .args(std::env::args_os().skip(1))
+            .env(STAGE, "root")
+            .exec())
     };
     fail("enter a user namespace")(attempt().unwrap_or_else(|error| error))
 }
@@ -124,7 +146,9 @@ fn subordinate(file: &str) -> Result<(u32, u32), EngineError> {
             let who = name.unwrap_or(user);
             EngineError::Namespaces {
                 reason: format!("{file} gives {who} no range of 65536 ids"),
-                hint: format!("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}"),
+                hint: format!(
+                    "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}"
+                ),
             }
         })
 }
@@ -138,8 +162,14 @@ fn user_name(id: &str) -> Option<String> {
     })
 }
 
-fn map(program: &str, process: u32, own: u32, (first, count): (u32, u32)) -> Result<(), EngineError> {
-    let numbers = [process, 0, own, 1, 1, first, count.min(65_535)].map(|number| number.to_string());
+fn map(
+    program: &str,
+    process: u32,
+    own: u32,
+    (first, count): (u32, u32),
+) -> Result<(), EngineError> {
+    let numbers =
+        [process, 0, own, 1, 1, first, count.min(65_535)].map(|number| number.to_string());
     let output = Command::new(program).args(&numbers).output();
     let reason = match output {
         Ok(output) if output.status.success() => return Ok(()),
@@ -148,7 +178,9 @@ fn map(program: &str, process: u32, own: u32, (first, count): (u32, u32)) -> Res
     };
     Err(EngineError::Namespaces {
         reason: format!("{program}: {reason}"),
-        hint: "install Debian's package uidmap, which has newuidmap and newgidmap, or build as root".to_owned(),
+        hint:
+            "install Debian's package uidmap, which has newuidmap and newgidmap, or build as root"
+                .to_owned(),
     })
 }
 
@@ -171,12 +203,19 @@ pub fn map_same_ids(helper: u32) -> io::Result<()> {
 
 /// What to do where namespaces are refused: the cause decides the remedy.
 pub fn namespace_hint() -> String {
-    let setting = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let setting = |path: &str| {
+        fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
     if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
-        return "AppArmor forbids them here: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned();
+        return "AppArmor forbids them here: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+            .to_owned();
     }
     if setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
-        return "the kernel's setting forbids them: sysctl kernel.unprivileged_userns_clone=1".to_owned();
+        return "the kernel's setting forbids them: sysctl kernel.unprivileged_userns_clone=1"
+            .to_owned();
     }
     if setting("/proc/sys/user/max_user_namespaces") == "0" {
         return "the kernel's limit is 0: sysctl user.max_user_namespaces=10000".to_owned();

@@ -8,12 +8,12 @@ use std::io;
 
 use landlock::{CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
 };
 
 /// What package managers and maintainer scripts need, within the sandbox's own files.
@@ -67,8 +67,12 @@ const DENIED: &[libc::c_long] = &[
 ];
 
 /// Calls that programs try and do without: they fail with ENOSYS, so that the fallback is taken.
-const ABSENT: &[libc::c_long] =
-    &[libc::SYS_clone3, libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_io_uring_setup];
+const ABSENT: &[libc::c_long] = &[
+    libc::SYS_clone3,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_io_uring_setup,
+];
 
 /// Drops all that a command must not have. Called in the process that becomes the command; the
 /// caller sets the user afterwards. Nothing here can be undone.
@@ -82,7 +86,11 @@ pub fn drop_capabilities() -> io::Result<()> {
     clear_ambient_capability_set()?;
     set_capabilities(
         None,
-        CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() },
+        CapabilitySets {
+            effective: KEPT,
+            permitted: KEPT,
+            inheritable: CapabilitySet::empty(),
+        },
     )?;
     Ok(())
 }
@@ -100,7 +108,10 @@ pub fn hide_abstract_sockets() -> io::Result<()> {
 /// Installs the system call filter for this process and its children.
 pub fn filter_system_calls() -> io::Result<()> {
     set_no_new_privs(true)?;
-    for (rules, errno) in [(denied_rules()?, libc::EPERM), (absent_rules(), libc::ENOSYS)] {
+    for (rules, errno) in [
+        (denied_rules()?, libc::EPERM),
+        (absent_rules(), libc::ENOSYS),
+    ] {
         let filter = SeccompFilter::new(
             rules,
             SeccompAction::Allow,
@@ -115,7 +126,11 @@ pub fn filter_system_calls() -> io::Result<()> {
 }
 
 fn architecture() -> TargetArch {
-    if cfg!(target_arch = "aarch64") { TargetArch::aarch64 } else { TargetArch::x86_64 }
+    if cfg!(target_arch = "aarch64") {
+        TargetArch::aarch64
+    } else {
+        TargetArch::x86_64
+    }
 }
 
 fn absent_rules() -> BTreeMap<i64, Vec<SeccompRule>> {
@@ -123,13 +138,15 @@ fn absent_rules() -> BTreeMap<i64, Vec<SeccompRule>> {
 }
 
 fn denied_rules() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        DENIED.iter().map(|call| (*call, Vec::new())).collect();
     // The kernel reads 32 bits of the request and ignores the rest, so the filter does too.
     let requests = [libc::TIOCSTI, libc::TIOCLINUX];
     let requests = requests.map(|request| argument(1, SeccompCmpOp::Eq, request));
     rules.insert(libc::SYS_ioctl, alternatives(requests)?);
     let families = [libc::AF_ALG, libc::AF_VSOCK, libc::AF_PACKET, libc::AF_KEY];
-    let families = families.map(|family| argument(0, SeccompCmpOp::Eq, family.unsigned_abs().into()));
+    let families =
+        families.map(|family| argument(0, SeccompCmpOp::Eq, family.unsigned_abs().into()));
     rules.insert(libc::SYS_socket, alternatives(families)?);
     let user_namespace = u64::from(libc::CLONE_NEWUSER.unsigned_abs());
     let clone = argument(0, SeccompCmpOp::MaskedEq(user_namespace), user_namespace);
@@ -137,7 +154,11 @@ fn denied_rules() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     Ok(rules)
 }
 
-fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn argument(
+    index: u8,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, seccompiler::BackendError> {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
 }
 

@@ -11,46 +11,81 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags,
 };
 
 use super::protocol::Failure;
 use crate::engine::{Bind, Job};
 
 /// Devices that every program may expect: name, major and minor number.
-const DEVICES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 /// Parts of `/proc` that belong to the whole machine: read-only.
 const READ_ONLY: [&str; 5] = ["sys", "fs", "irq", "bus", "acpi"];
 
 /// Parts of `/proc` that belong to the whole machine: empty.
 const MASKED: [&str; 9] = [
-    "sysrq-trigger", "kcore", "keys", "timer_list", "sched_debug", "scsi", "latency_stats", "kpagecount", "kmsg",
+    "sysrq-trigger",
+    "kcore",
+    "keys",
+    "timer_list",
+    "sched_debug",
+    "scsi",
+    "latency_stats",
+    "kpagecount",
+    "kmsg",
 ];
 
 fn failure(action: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
     let action = action.into();
-    move |reason| Failure::Sandbox { action, reason: reason.to_string() }
+    move |reason| Failure::Sandbox {
+        action,
+        reason: reason.to_string(),
+    }
 }
 
 fn refused(action: impl Into<String>) -> impl FnOnce(rustix::io::Errno) -> Failure {
     let action = action.into();
-    move |reason| Failure::Sandbox { action, reason: reason.to_string() }
+    move |reason| Failure::Sandbox {
+        action,
+        reason: reason.to_string(),
+    }
 }
 
 /// Makes the job's root and makes it the root of this process.
 pub fn enter(job: &Job) -> Result<(), Failure> {
-    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(refused("make the mounts private"))?;
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .map_err(refused("make the mounts private"))?;
     let merged = overlay(job)?;
-    let root = rustix::fs::open(&merged, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(refused("open the root"))?;
+    let root = rustix::fs::open(
+        &merged,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(refused("open the root"))?;
     mount_dev(&root)?;
     mount_proc(&root)?;
-    attach(&file_system("tmpfs", &[("mode", "0755")], "/run")?, &root, "run")?;
-    let scratch = Bind { source: job.workspace.join("tmp"), target: "/tmp".to_owned(), read_only: false };
+    attach(
+        &file_system("tmpfs", &[("mode", "0755")], "/run")?,
+        &root,
+        "run",
+    )?;
+    let scratch = Bind {
+        source: job.workspace.join("tmp"),
+        target: "/tmp".to_owned(),
+        read_only: false,
+    };
     for bind in std::iter::once(&scratch).chain(&job.binds) {
         mount_bind(&root, bind)?;
     }
@@ -63,33 +98,50 @@ pub fn enter(job: &Job) -> Result<(), Failure> {
 fn overlay(job: &Job) -> Result<PathBuf, Failure> {
     rustix::process::chdir(&job.base).map_err(refused(format!("enter {}", job.base.display())))?;
     let relative = |path: &Path| {
-        path.strip_prefix(&job.base).map(Path::to_owned).map_err(|_| Failure::Sandbox {
-            action: format!("mount {}", path.display()),
-            reason: format!("it is not below {}", job.base.display()),
-        })
+        path.strip_prefix(&job.base)
+            .map(Path::to_owned)
+            .map_err(|_| Failure::Sandbox {
+                action: format!("mount {}", path.display()),
+                reason: format!("it is not below {}", job.base.display()),
+            })
     };
     let workspace = relative(&job.workspace)?;
+    // An earlier command's mount was volatile: the kernel refuses to use its work folder again.
+    let work = workspace.join("work");
+    crate::cache::remove_tree(&work).map_err(failure(format!("remove {}", work.display())))?;
     for name in ["upper", "work", "merged", "tmp"] {
         let path = workspace.join(name);
         fs::create_dir_all(&path).map_err(failure(format!("create {}", path.display())))?;
     }
-    rustix::fs::chmod(workspace.join("tmp"), Mode::from_raw_mode(0o1777)).map_err(refused("open up /tmp"))?;
+    rustix::fs::chmod(workspace.join("tmp"), Mode::from_raw_mode(0o1777))
+        .map_err(refused("open up /tmp"))?;
     let lowers: Vec<String> = job
         .lowers
         .iter()
         .rev()
         .map(|lower| relative(lower).map(|path| path.display().to_string()))
         .collect::<Result<_, _>>()?;
-    let (upper, work, merged) = (workspace.join("upper"), workspace.join("work"), workspace.join("merged"));
+    let (upper, work, merged) = (
+        workspace.join("upper"),
+        workspace.join("work"),
+        workspace.join("merged"),
+    );
     let options = format!(
         "userxattr,volatile,lowerdir={},upperdir={},workdir={}",
         lowers.join(":"),
         upper.display(),
         work.display()
     );
-    let options = std::ffi::CString::new(options).map_err(|error| failure("mount the overlay")(error.into()))?;
-    rustix::mount::mount("overlay", &merged, "overlay", MountFlags::NODEV | MountFlags::NOSUID, Some(&*options))
-        .map_err(refused("mount the overlay"))?;
+    let options = std::ffi::CString::new(options)
+        .map_err(|error| failure("mount the overlay")(error.into()))?;
+    rustix::mount::mount(
+        "overlay",
+        &merged,
+        "overlay",
+        MountFlags::NODEV | MountFlags::NOSUID,
+        Some(&*options),
+    )
+    .map_err(refused("mount the overlay"))?;
     Ok(merged)
 }
 
@@ -106,7 +158,11 @@ fn file_system(kind: &str, options: &[(&str, &str)], target: &str) -> Result<Own
     }
     rustix::mount::fsconfig_create(&context).map_err(fail())?;
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let flags = if kind == "proc" { flags | MountAttrFlags::MOUNT_ATTR_NODEV } else { MountAttrFlags::MOUNT_ATTR_NOSUID };
+    let flags = if kind == "proc" {
+        flags | MountAttrFlags::MOUNT_ATTR_NODEV
+    } else {
+        MountAttrFlags::MOUNT_ATTR_NOSUID
+    };
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(fail())
 }
 
@@ -127,7 +183,10 @@ fn resolve(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
 fn resolve_or_make(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
     let mut place = resolve(root, "")?;
     let mut walked = String::new();
-    for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+    for name in path
+        .split('/')
+        .filter(|name| !name.is_empty() && *name != ".")
+    {
         walked = format!("{walked}/{name}");
         place = match resolve(root, &walked) {
             Err(rustix::io::Errno::NOENT) => {
@@ -155,15 +214,18 @@ fn resolve_or_make_file(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedF
 
 /// Moves a mount that is nowhere yet to a place in `root`.
 fn attach(mount: &OwnedFd, root: &OwnedFd, path: &str) -> Result<(), Failure> {
-    let target = resolve_or_make(root, path).map_err(refused(format!("find /{path} in the root")))?;
+    let target =
+        resolve_or_make(root, path).map_err(refused(format!("find /{path} in the root")))?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(mount, "", &target, "", flags).map_err(refused(format!("mount /{path}")))
+    rustix::mount::move_mount(mount, "", &target, "", flags)
+        .map_err(refused(format!("mount /{path}")))
 }
 
 /// A copy of the mount of a host path, mounted nowhere yet.
 fn host_tree(source: &Path) -> Result<OwnedFd, Failure> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    rustix::mount::open_tree(CWD, source, flags).map_err(refused(format!("open {}", source.display())))
+    rustix::mount::open_tree(CWD, source, flags)
+        .map_err(refused(format!("open {}", source.display())))
 }
 
 fn mount_bind(root: &OwnedFd, bind: &Bind) -> Result<(), Failure> {
@@ -175,9 +237,12 @@ fn mount_bind(root: &OwnedFd, bind: &Bind) -> Result<(), Failure> {
     if folder {
         attach(&tree, root, path)?;
     } else {
-        let target = resolve_or_make_file(root, path).map_err(refused(format!("find /{path} in the root")))?;
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        rustix::mount::move_mount(&tree, "", &target, "", flags).map_err(refused(format!("mount /{path}")))?;
+        let target = resolve_or_make_file(root, path)
+            .map_err(refused(format!("find /{path} in the root")))?;
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(&tree, "", &target, "", flags)
+            .map_err(refused(format!("mount /{path}")))?;
     }
     restrict(root, path, bind.read_only)
 }
@@ -185,7 +250,9 @@ fn mount_bind(root: &OwnedFd, bind: &Bind) -> Result<(), Failure> {
 /// Takes set-user-id programs and devices, and on demand writing, from a mount.
 fn restrict(root: &OwnedFd, path: &str, read_only: bool) -> Result<(), Failure> {
     let target = resolve(root, path).map_err(refused(format!("find /{path} in the root")))?;
-    let present = rustix::fs::fstatvfs(&target).map_err(refused(format!("examine /{path}")))?.f_flag;
+    let present = rustix::fs::fstatvfs(&target)
+        .map_err(refused(format!("examine /{path}")))?
+        .f_flag;
     // Flags that the host set are locked in a user namespace: a remount must repeat them.
     let mut flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV;
     for (locked, flag) in [
@@ -202,7 +269,8 @@ fn restrict(root: &OwnedFd, path: &str, read_only: bool) -> Result<(), Failure> 
         flags |= MountFlags::RDONLY;
     }
     let by_descriptor = format!("/proc/self/fd/{}", target.as_raw_fd());
-    rustix::mount::mount_remount(by_descriptor, flags, "").map_err(refused(format!("restrict /{path}")))
+    rustix::mount::mount_remount(by_descriptor, flags, "")
+        .map_err(refused(format!("restrict /{path}")))
 }
 
 /// A `/dev` of its own: the harmless devices, terminals and shared memory, all new.
@@ -211,10 +279,14 @@ fn mount_dev(root: &OwnedFd) -> Result<(), Failure> {
     attach(&dev, root, "dev")?;
     for (name, major, minor) in DEVICES {
         let source = Path::new("/dev").join(name);
-        let meta = fs::symlink_metadata(&source).map_err(failure(format!("examine {}", source.display())))?;
+        let meta = fs::symlink_metadata(&source)
+            .map_err(failure(format!("examine {}", source.display())))?;
         if meta.rdev() != rustix::fs::makedev(major, minor) {
             let reason = "it is not the device of that name".to_owned();
-            return Err(Failure::Sandbox { action: format!("open {}", source.display()), reason });
+            return Err(Failure::Sandbox {
+                action: format!("open {}", source.display()),
+                reason,
+            });
         }
         let place = rustix::fs::openat(
             &dev,
@@ -223,7 +295,8 @@ fn mount_dev(root: &OwnedFd) -> Result<(), Failure> {
             Mode::from_raw_mode(0o666),
         )
         .map_err(refused(format!("create /dev/{name}")))?;
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(host_tree(&source)?, "", &place, "", flags)
             .map_err(refused(format!("mount /dev/{name}")))?;
     }
@@ -234,11 +307,20 @@ fn mount_dev(root: &OwnedFd) -> Result<(), Failure> {
         ("stderr", "/proc/self/fd/2"),
         ("ptmx", "pts/ptmx"),
     ] {
-        rustix::fs::symlinkat(target, dev.as_fd(), name).map_err(refused(format!("link /dev/{name}")))?;
+        rustix::fs::symlinkat(target, dev.as_fd(), name)
+            .map_err(refused(format!("link /dev/{name}")))?;
     }
-    attach(&file_system("tmpfs", &[("mode", "1777")], "/dev/shm")?, root, "dev/shm")?;
+    attach(
+        &file_system("tmpfs", &[("mode", "1777")], "/dev/shm")?,
+        root,
+        "dev/shm",
+    )?;
     let terminals = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
-    attach(&file_system("devpts", &terminals, "/dev/pts")?, root, "dev/pts")
+    attach(
+        &file_system("devpts", &terminals, "/dev/pts")?,
+        root,
+        "dev/pts",
+    )
 }
 
 /// A `/proc` of the new pid namespace, without the machine's switches.
@@ -248,7 +330,8 @@ fn mount_proc(root: &OwnedFd) -> Result<(), Failure> {
     for name in READ_ONLY {
         if exists(&proc, name) {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            let tree = rustix::mount::open_tree(&proc, name, flags).map_err(refused(format!("open /proc/{name}")))?;
+            let tree = rustix::mount::open_tree(&proc, name, flags)
+                .map_err(refused(format!("open /proc/{name}")))?;
             attach(&tree, root, &format!("proc/{name}"))?;
             restrict(root, &format!("proc/{name}"), true)?;
         }
@@ -289,10 +372,14 @@ fn pivot(root: &OwnedFd) -> Result<(), Failure> {
 /// Enters the working directory and makes sure that it lies inside the root.
 fn enter_directory(path: &str) -> Result<(), Failure> {
     rustix::process::chdir(path).map_err(refused(format!("enter the working directory {path}")))?;
-    let here = rustix::process::getcwd(Vec::new()).map_err(refused("name the working directory"))?;
+    let here =
+        rustix::process::getcwd(Vec::new()).map_err(refused("name the working directory"))?;
     if here.as_bytes().starts_with(b"/") {
         return Ok(());
     }
     let reason = "it lies outside the root".to_owned();
-    Err(Failure::Sandbox { action: format!("enter the working directory {path}"), reason })
+    Err(Failure::Sandbox {
+        action: format!("enter the working directory {path}"),
+        reason,
+    })
 }

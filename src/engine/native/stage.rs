@@ -35,9 +35,15 @@ fn leave() -> io::Result<u8> {
     sys::block_signals()?;
     let control = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?);
     die_with_parent()?;
-    let Some(Order::Run(job)) = receive(&control)? else { return Ok(SPEECHLESS) };
+    let Some(Order::Run(job)) = receive(&control)? else {
+        return Ok(SPEECHLESS);
+    };
     take_standard_input(&job)?;
-    let network = if job.network == Network::None { libc::CLONE_NEWNET } else { 0 };
+    let network = if job.network == Network::None {
+        libc::CLONE_NEWNET
+    } else {
+        0
+    };
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
@@ -46,11 +52,16 @@ fn leave() -> io::Result<u8> {
         | libc::CLONE_NEWCGROUP
         | network;
     if let Err(error) = sys::unshare(namespaces) {
-        send(&control, &Answer::Failed(Failure::Namespaces(error.to_string())))?;
+        send(
+            &control,
+            &Answer::Failed(Failure::Namespaces(error.to_string())),
+        )?;
         return Ok(0);
     }
     send(&control, &Answer::Ready)?;
-    let Some(Order::Go) = receive(&control)? else { return Ok(SPEECHLESS) };
+    let Some(Order::Go) = receive(&control)? else {
+        return Ok(SPEECHLESS);
+    };
     match sys::fork()? {
         sys::Fork::Child => init(&control, &job),
         sys::Fork::Parent(child) => wait_for(child).map(|_| 0),
@@ -61,8 +72,9 @@ fn leave() -> io::Result<u8> {
 fn take_standard_input(job: &Job) -> io::Result<()> {
     let own = match job.streams {
         Streams::Captured => None,
-        Streams::Inherited => rustix::process::getppid()
-            .and_then(|parent| std::fs::File::open(format!("/proc/{}/fd/0", parent.as_raw_nonzero())).ok()),
+        Streams::Inherited => rustix::process::getppid().and_then(|parent| {
+            std::fs::File::open(format!("/proc/{}/fd/0", parent.as_raw_nonzero())).ok()
+        }),
     };
     let input = match own {
         Some(file) => file,
@@ -100,7 +112,10 @@ fn init(control: &UnixStream, job: &Job) -> io::Result<u8> {
 fn prepare(job: &Job) -> Result<(), Failure> {
     let fail = |action: &str| {
         let action = action.to_owned();
-        move |reason: io::Error| Failure::Sandbox { action, reason: reason.to_string() }
+        move |reason: io::Error| Failure::Sandbox {
+            action,
+            reason: reason.to_string(),
+        }
     };
     become_root().map_err(fail("become the sandbox's root user"))?;
     die_with_parent().map_err(fail("tie the sandbox to its parent"))?;
@@ -108,7 +123,8 @@ fn prepare(job: &Job) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| fail("protect the sandbox's first process")(error.into()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    rustix::system::sethostname(b"packwright").map_err(|error| fail("name the host")(error.into()))?;
+    rustix::system::sethostname(b"packwright")
+        .map_err(|error| fail("name the host")(error.into()))?;
     if job.network == Network::None {
         sys::loopback_up().map_err(fail("bring up the loopback interface"))?;
     }
@@ -126,8 +142,12 @@ fn become_root() -> io::Result<()> {
 
 /// Starts the command; a pipe that closes on exec tells whether it could be executed.
 fn start(job: &Job) -> Result<Pid, Failure> {
-    let fail = |reason: io::Error| Failure::Sandbox { action: "start the command".to_owned(), reason: reason.to_string() };
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| fail(error.into()))?;
+    let fail = |reason: io::Error| Failure::Sandbox {
+        action: "start the command".to_owned(),
+        reason: reason.to_string(),
+    };
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| fail(error.into()))?;
     match sys::fork().map_err(fail)? {
         sys::Fork::Child => {
             drop(read);
@@ -166,20 +186,36 @@ fn command(job: &Job) -> Failure {
         sys::close_on_exec_from(3)
     };
     if let Err(reason) = confined() {
-        return Failure::Sandbox { action: "confine the command".to_owned(), reason: reason.to_string() };
+        return Failure::Sandbox {
+            action: "confine the command".to_owned(),
+            reason: reason.to_string(),
+        };
     }
     let Some((program, arguments)) = job.argv.split_first() else {
-        return Failure::Execute { program: String::new(), reason: "no program is named".to_owned() };
+        return Failure::Execute {
+            program: String::new(),
+            reason: "no program is named".to_owned(),
+        };
     };
-    let error = Command::new(program).args(arguments).env_clear().envs(&job.env).exec();
-    Failure::Execute { program: program.clone(), reason: error.to_string() }
+    let error = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(&job.env)
+        .exec();
+    Failure::Execute {
+        program: program.clone(),
+        reason: error.to_string(),
+    }
 }
 
 /// Lowers a limit to `most`; a lower one stays.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let present = rustix::process::getrlimit(resource);
     let lower = |value: Option<u64>| Some(value.map_or(most, |value| value.min(most)));
-    let new = Rlimit { current: lower(present.maximum), maximum: lower(present.maximum) };
+    let new = Rlimit {
+        current: lower(present.maximum),
+        maximum: lower(present.maximum),
+    };
     rustix::process::setrlimit(resource, new)?;
     Ok(())
 }
@@ -195,7 +231,10 @@ fn supervise(control: &UnixStream, command: Pid) -> io::Result<Outcome> {
                     (Some(code), _) => Exit::Code(code),
                     (None, signal) => Exit::Signal(signal.unwrap_or(0)),
                 };
-                return Ok(Outcome { exit, leftovers: running_processes() });
+                return Ok(Outcome {
+                    exit,
+                    leftovers: running_processes(),
+                });
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -208,7 +247,9 @@ fn pass_signals(orders: &UnixStream, command: Pid) {
     loop {
         match receive(orders) {
             Ok(Some(Order::Signal(number))) => {
-                let Some(signal) = Signal::from_named_raw(number) else { continue };
+                let Some(signal) = Signal::from_named_raw(number) else {
+                    continue;
+                };
                 // Gone between the signal and now: nothing is left to tell.
                 let _ = rustix::process::kill_process_group(command, signal);
             }
@@ -232,4 +273,3 @@ fn running_processes() -> Vec<String> {
     names.sort();
     names
 }
-

@@ -1,7 +1,10 @@
 //! The system calls that have no safe wrapper, and nothing else.
 //!
 //! Each function is safe to call under the condition that its comment names.
-#![expect(unsafe_code, reason = "the one file of system calls without a safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "the one file of system calls without a safe wrapper"
+)]
 
 use std::io;
 
@@ -14,7 +17,11 @@ pub enum Fork {
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 /// Forks. Refuses in a process with several threads, where the child could meet a held lock.
@@ -44,7 +51,12 @@ pub fn unshare(flags: libc::c_int) -> io::Result<()> {
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: only flags of descriptors change; none is closed under an owner.
     check(unsafe {
-        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
     })
     .map(drop)
 }
@@ -64,7 +76,13 @@ fn change_mask(how: libc::c_int) -> io::Result<()> {
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
+        for signal in [
+            libc::SIGINT,
+            libc::SIGTERM,
+            libc::SIGHUP,
+            libc::SIGQUIT,
+            libc::SIGTSTP,
+        ] {
             libc::sigaddset(&raw mut set, signal);
         }
         check(libc::sigprocmask(how, &raw const set, std::ptr::null_mut()).into()).map(drop)
@@ -82,7 +100,11 @@ pub fn new_session_keyring() -> io::Result<()> {
     const JOIN_SESSION_KEYRING: libc::c_int = 1;
     // SAFETY: a null name asks for an anonymous keyring; no memory is read or written.
     check(unsafe {
-        libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>())
+        libc::syscall(
+            libc::SYS_keyctl,
+            JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
     })
     .map(drop)
 }
@@ -92,7 +114,8 @@ pub fn loopback_up() -> io::Result<()> {
     // SAFETY: the descriptor is checked and closed; the request is a zeroed C structure with the
     // name `lo` in its first bytes, as the call demands.
     unsafe {
-        let socket = check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into())?;
+        let socket =
+            check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into())?;
         let socket = libc::c_int::try_from(socket).map_err(io::Error::other)?;
         let mut request: libc::ifreq = std::mem::zeroed();
         request.ifr_name[0] = libc::c_char::try_from(b'l').unwrap_or(0);
