@@ -54,6 +54,9 @@ const BEATS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Files that say how to build, whatever the language.
+const CONFIGURATION: [&str; 3] = ["nixpacks.toml", "nixpacks.json", "Procfile"];
+
 /// What was chosen.
 pub(crate) struct Selection {
     pub(crate) chosen: Vec<(&'static dyn Provider, Evidence)>,
@@ -104,6 +107,26 @@ fn unknown(place: &str, name: &str) -> PlanError {
         name: name.to_owned(),
         known,
     }
+}
+
+/// Refuses a marker or configuration file that is there but cannot be read as a file: a pipe, a
+/// device, a link out of the repository. Passing over it would build something else.
+pub(crate) fn refuse_unreadable(repo: &Repo) -> Result<(), PlanError> {
+    let markers = languages::ALL
+        .iter()
+        .flat_map(|provider| provider.markers());
+    let known: Vec<&str> = markers.copied().chain(CONFIGURATION).collect();
+    for entry in repo.list("")? {
+        let suspicious = match entry.kind {
+            FileKind::Special => true,
+            FileKind::Symlink => !repo.exists(&entry.path),
+            FileKind::File | FileKind::Directory => false,
+        };
+        if suspicious && known.contains(&entry.name.as_str()) {
+            repo.text(&entry.path)?;
+        }
+    }
+    Ok(())
 }
 
 fn detected(repo: &Repo) -> Result<Selection, PlanError> {

@@ -42,6 +42,7 @@ pub struct Planned {
 
 /// Decides how a repository is built. A repository that nothing claims gives an empty plan with advice.
 pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
+    detect::refuse_unreadable(repo)?;
     let layers = Layers::read(repo, overrides)?;
     let selection = detect::select(repo, layers.providers())?;
     let request = Request {
@@ -113,6 +114,7 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
 
 /// The providers that [`plan`] would use, with the evidence.
 pub fn detect(repo: &Repo, overrides: &Overrides) -> Result<Vec<Detected>, PlanError> {
+    detect::refuse_unreadable(repo)?;
     let layers = Layers::read(repo, overrides)?;
     let selection = detect::select(repo, layers.providers())?;
     let chosen = selection.chosen.into_iter();
