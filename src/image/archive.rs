@@ -113,7 +113,15 @@ pub fn export(
     match to {
         Destination::OciArchive(target) => write_archive(store, digest, &names, target, false),
         Destination::DockerArchive(target) => write_archive(store, digest, &names, target, true),
-        Destination::OciLayout(folder) => write_layout(store, digest, &names, folder),
+        Destination::OciLayout(folder) => {
+            let new = !folder.exists();
+            let written = write_layout(store, digest, &names, folder);
+            if written.is_err() && new {
+                // The first error is the one to tell.
+                let _ = fs::remove_dir_all(folder);
+            }
+            written
+        }
         Destination::Rootfs(folder) => write_rootfs(store, digest, folder),
     }
 }
