@@ -281,6 +281,9 @@ pub struct Roots {
     pub run_path: Vec<String>,
     /// Variables that the toolchains need in phases.
     pub variables: BTreeMap<String, String>,
+    /// Paths, relative to the root, where toolchains keep notes of their own runs: they differ
+    /// from run to run and are no part of an image.
+    pub notes: Vec<String>,
     /// Identifies the build trees.
     pub key: Key,
 }

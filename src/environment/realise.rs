@@ -3,7 +3,7 @@
 //! Each tree is named by the hashes of what it is made of, so that builds share them, and is made
 //! by one process at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -390,6 +390,7 @@ impl Context<'_> {
             build_path: paths(&|tool| tool.build),
             run_path: paths(&|tool| tool.run),
             variables: self.variables(),
+            notes: self.notes(),
         }
     }
 
@@ -442,6 +443,22 @@ impl Context<'_> {
             ));
         }
         trees
+    }
+
+    /// Where the toolchains count and log their own runs.
+    fn notes(&self) -> Vec<String> {
+        let own = |tool: &str| match tool {
+            "go" => Some("root/.config/go/telemetry"),
+            "nodejs" | "npm" => Some("root/.npm"),
+            _ => None,
+        };
+        let tools = self
+            .lock
+            .toolchains
+            .iter()
+            .map(|toolchain| toolchain.tool.as_str());
+        let notes: BTreeSet<&str> = tools.filter_map(own).collect();
+        notes.into_iter().map(str::to_owned).collect()
     }
 
     fn variables(&self) -> BTreeMap<String, String> {

@@ -21,7 +21,7 @@ use crate::image::{
 use crate::report::Step;
 
 /// Raised when the bytes of a layer change for the same content.
-const LAYER_FORMAT: &str = "2";
+const LAYER_FORMAT: &str = "3";
 
 /// What phases may leave there belongs to the machine that builds, not to the image.
 const VOLATILE: [&str; 15] = [
@@ -236,7 +236,11 @@ fn step_layer(
     layer(build, &key, &step.phase, compression, done, || {
         let keep = |path: &Path| {
             let absolute = Path::new("/").join(path);
-            let volatile = VOLATILE.iter().any(|prefix| path.starts_with(prefix));
+            let notes = roots.notes.iter().map(String::as_str);
+            let volatile = VOLATILE
+                .into_iter()
+                .chain(notes)
+                .any(|prefix| path.starts_with(prefix));
             let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
             let left_out = only.is_some()
                 && path

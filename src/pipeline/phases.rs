@@ -467,6 +467,14 @@ pub fn overrides(step: &StepResult, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Cache;
+    use crate::engine::Interrupt;
+    use crate::engine::fake::Fake;
+    use crate::environment::Sources;
+    use crate::image::ImageStore;
+    use crate::pipeline::BuildOptions;
+    use crate::report::Silent;
+    use packwright_providers::{Hooks, Repo};
 
     #[test]
     fn cache_directories_are_absolute_and_stay_inside() {
@@ -474,5 +482,167 @@ mod tests {
         assert_eq!(absolute("node_modules/.cache"), "/app/node_modules/.cache");
         assert_eq!(absolute("/root/.npm/"), "/root/.npm");
         assert_eq!(absolute("../../etc"), "/app/etc");
+    }
+
+    /// Phases of an app, run by an engine that remembers.
+    struct Place {
+        home: tempfile::TempDir,
+        plan: BuildPlan,
+        roots: Roots,
+        options: BuildOptions,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let app = home.path().join("app");
+            fs::create_dir(&app).unwrap();
+            fs::write(app.join("manifest"), "1").unwrap();
+            fs::write(app.join("source"), "1").unwrap();
+            let phase = |cmd: &str, files: Option<&str>, after: Option<&str>| Phase {
+                cmds: Some(vec![cmd.to_owned()]),
+                only_include_files: files.map(|file| vec![file.to_owned()]),
+                depends_on: after.map(|phase| vec![phase.to_owned()]),
+                ..Phase::default()
+            };
+            let mut plan = BuildPlan::default();
+            let install = phase("install", Some("manifest"), None);
+            plan.phases.insert("install".to_owned(), install);
+            let build = phase("build", None, Some("install"));
+            plan.phases.insert("build".to_owned(), build);
+            let roots = Roots {
+                build: Vec::new(),
+                run: Vec::new(),
+                build_path: vec!["/opt/tool/bin".to_owned()],
+                run_path: Vec::new(),
+                variables: BTreeMap::new(),
+                notes: Vec::new(),
+                key: Key::build("roots").finish(),
+            };
+            let options = BuildOptions {
+                source: app,
+                ..BuildOptions::default()
+            };
+            Self {
+                home,
+                plan,
+                roots,
+                options,
+            }
+        }
+
+        /// The phases that ran, and the commands that the engine was given.
+        fn run(&self) -> (Vec<String>, Vec<Job>) {
+            let cache = Cache::open(&self.home.path().join("cache")).unwrap();
+            let store = ImageStore::open(&self.home.path().join("images")).unwrap();
+            let (engine, interrupt) = (Fake::default(), Interrupt::default());
+            let sources = Sources::discover(&cache);
+            let build = Build {
+                options: &self.options,
+                cache: &cache,
+                store: &store,
+                engine: &engine,
+                sources: &sources,
+                report: &Silent,
+                interrupt: &interrupt,
+            };
+            let repo = Repo::open(&self.options.source).unwrap();
+            let source = SourceTree::read(repo.root().unwrap(), repo.entries().unwrap()).unwrap();
+            let results = run(&build, &self.plan, &source, &self.roots).unwrap();
+            let ran = results.steps.iter().filter(|step| step.ran);
+            (ran.map(|step| step.phase.clone()).collect(), engine.jobs())
+        }
+    }
+
+    #[test]
+    fn an_unchanged_step_does_not_run_again() {
+        let place = Place::new();
+        assert_eq!(place.run().0, ["install", "build"]);
+        assert!(place.run().0.is_empty());
+    }
+
+    #[test]
+    fn a_changed_source_file_leaves_the_install_alone() {
+        let place = Place::new();
+        place.run();
+        fs::write(place.options.source.join("source"), "2").unwrap();
+        assert_eq!(place.run().0, ["build"]);
+        fs::write(place.options.source.join("manifest"), "2").unwrap();
+        assert_eq!(place.run().0, ["install", "build"]);
+    }
+
+    #[test]
+    fn every_input_of_a_step_is_in_its_key() {
+        type Change = fn(&mut Place);
+        let changes: [(&str, Change); 8] = [
+            ("command", |place| {
+                install(place).cmds = Some(vec!["other".to_owned()])
+            }),
+            ("network", |place| install(place).network = Some(false)),
+            ("cache", |place| {
+                install(place).cache_directories = Some(vec!["/root/.x".to_owned()])
+            }),
+            ("path", |place| {
+                install(place).paths = Some(vec!["/x".to_owned()])
+            }),
+            ("variable", |place| {
+                place.plan.variables.insert("A".to_owned(), "1".to_owned());
+            }),
+            ("toolchain variable", |place| {
+                place.roots.variables.insert("B".to_owned(), "1".to_owned());
+            }),
+            ("roots", |place| {
+                place.roots.key = Key::build("other roots").finish()
+            }),
+            ("asset", |place| {
+                place
+                    .plan
+                    .static_assets
+                    .insert("x".to_owned(), "y".to_owned());
+            }),
+        ];
+        for (name, change) in changes {
+            let mut place = Place::new();
+            place.run();
+            change(&mut place);
+            assert_eq!(place.run().0, ["install", "build"], "{name}");
+        }
+    }
+
+    fn install(place: &mut Place) -> &mut Phase {
+        place.plan.phases.get_mut("install").unwrap()
+    }
+
+    #[test]
+    fn hooks_run_around_their_phase_and_see_all_files() {
+        let mut place = Place::new();
+        place.plan.hooks = Some(Hooks {
+            pre_install: Some(vec!["before".to_owned()]),
+            post_install: Some(vec!["after".to_owned()]),
+            ..Hooks::default()
+        });
+        let jobs = place.run().1;
+        let commands: Vec<&str> = jobs
+            .iter()
+            .filter_map(|job| job.argv.last())
+            .map(String::as_str)
+            .collect();
+        assert_eq!(commands, ["before", "install", "after", "build"]);
+        let sees_source = |job: &Job| {
+            job.lowers
+                .iter()
+                .any(|lower| lower.join("app/source").exists())
+        };
+        assert!(sees_source(&jobs[0]));
+    }
+
+    #[test]
+    fn an_install_sees_its_manifests_alone_and_the_build_sees_the_rest() {
+        let place = Place::new();
+        let jobs = place.run().1;
+        let sees = |job: &Job, file: &str| job.lowers.iter().any(|lower| lower.join(file).exists());
+        assert!(sees(&jobs[0], "app/manifest") && !sees(&jobs[0], "app/source"));
+        assert!(sees(&jobs[1], "app/source"));
+        assert!(jobs[0].env["PATH"].starts_with("/opt/tool/bin:"));
     }
 }
