@@ -202,10 +202,12 @@ impl Build<'_> {
             crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
+        let held = self.store.hold()?;
         let layers = assemble::layers(self, plan, &source, &roots, &results)?;
         let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers)?;
         self.check_start(plan, &spec, &roots, &source, &results)?;
         let image = self.store.write_image(&spec, &self.options.names)?;
+        drop(held);
         self.smoke_test(plan, &image)?;
         self.deliver(&image)?;
         let built = Built {
