@@ -126,8 +126,8 @@ impl From<ImageError> for Failure {
                 62,
                 Some("remove the image with packwright images rm and build it again"),
             ),
+            ImageError::Changed(_) => (24, Some("build again when nothing writes to the folder")),
             ImageError::Io { .. }
-            | ImageError::Changed(_)
             | ImageError::WhiteoutName(_)
             | ImageError::Malformed { .. }
             | ImageError::Unpack { .. } => (60, None),

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use packwright::image::{
-    Compression, Destination, ImageSpec, ImageStore, Layer, LayerContent, WrittenImage, export,
-    write_layer,
+    Compression, Destination, ImageError, ImageSpec, ImageStore, Layer, LayerContent, WrittenImage,
+    export, write_layer,
 };
+use sha2::{Digest, Sha256};
 
 struct Place {
     home: tempfile::TempDir,
@@ -184,23 +185,43 @@ fn a_users_file_that_looks_like_a_whiteout_is_refused() {
     );
 }
 
-#[test]
-fn a_file_that_grows_while_it_is_read_is_an_error() {
+/// A layer with the source file `dir/file`, which `change` touches between its hash and its use.
+fn layer_of_a_file_that(change: fn(&Path)) -> Result<(), ImageError> {
     let place = Place::new();
-    let file = place.path("log");
-    fs::write(&file, "short").unwrap();
+    let app = place.path("app");
+    fs::create_dir_all(app.join("dir")).unwrap();
+    fs::write(app.join("dir/file"), "1234").unwrap();
+    let folder = std::sync::Arc::new(fs::File::open(&app).unwrap().into());
+    let hash = Sha256::digest("1234").into();
+    let inside = Path::new("dir/file");
     let mut content = LayerContent::new();
-    content
-        .add_file_from(&file, Path::new("app/log"), 0o644)
-        .unwrap();
-    fs::write(&file, "longer than before").unwrap();
-    assert!(write_layer(&content, &place.store, Compression::default()).is_err());
-    assert_eq!(
-        fs::read_dir(place.store.root().join("tmp"))
-            .unwrap()
-            .count(),
-        0
-    );
+    content.add_source_file(&folder, inside, hash, &Path::new("app").join(inside), 0o644)?;
+    change(&app);
+    let result = write_layer(&content, &place.store, Compression::default());
+    let blobs = fs::read_dir(place.store.root().join("blobs/sha256")).unwrap();
+    assert_eq!(blobs.count(), usize::from(result.is_ok()));
+    result.map(drop)
+}
+
+#[test]
+fn a_source_file_that_changes_before_it_is_read_is_an_error() {
+    let changed = |change| {
+        let result = layer_of_a_file_that(change);
+        assert!(matches!(result, Err(ImageError::Changed(_))), "{result:?}");
+    };
+    assert!(layer_of_a_file_that(|_| ()).is_ok());
+    changed(|app| fs::write(app.join("dir/file"), "12345").unwrap());
+    changed(|app| fs::write(app.join("dir/file"), "123").unwrap());
+    changed(|app| fs::write(app.join("dir/file"), "4321").unwrap());
+}
+
+#[test]
+fn a_folder_that_is_swapped_for_a_link_is_not_followed() {
+    let result = layer_of_a_file_that(|app| {
+        fs::rename(app.join("dir"), app.with_file_name("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", app.join("dir")).unwrap();
+    });
+    assert!(matches!(result, Err(ImageError::Io { .. })), "{result:?}");
 }
 
 #[test]
