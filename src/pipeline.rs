@@ -474,7 +474,7 @@ impl Tail {
 
 /// Removes the folders that a job needed beside its changes.
 fn remove_workspace(workspace: &Path) -> Result<(), PipelineError> {
-    for name in ["work", "merged", "tmp"] {
+    for name in ["work", "merged", "tmp", "l"] {
         let path = workspace.join(name);
         crate::cache::remove_tree(&path).map_err(|e| PipelineError::io("remove", &path, e))?;
     }
@@ -511,7 +511,6 @@ impl RootRunner for Build<'_> {
             })
             .collect();
         let sandboxed = Job {
-            base: self.cache.root().to_owned(),
             lowers: job.lowers.to_vec(),
             workspace: staging.path().to_owned(),
             binds,

@@ -296,7 +296,6 @@ impl<'a> State<'a> {
             .collect::<Result<_, _>>()?;
         for command in &phase.commands {
             let job = Job {
-                base: cache.root().to_owned(),
                 lowers: lowers.clone(),
                 workspace: staging.path().to_owned(),
                 binds: binds.clone(),

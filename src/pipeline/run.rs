@@ -133,7 +133,6 @@ impl Container<'_> {
             })
             .collect();
         Job {
-            base: self.cache.root().to_owned(),
             lowers,
             workspace,
             binds,
