@@ -290,6 +290,10 @@ impl Cache {
         let folder = File::open(&staging.path).map_err(io_error("open", &staging.path))?;
         // File systems without locks have no such safety.
         let _ = folder.lock_shared();
+        // What has its final name must be whole after a loss of power too: overlays are mounted
+        // without their own safety.
+        rustix::fs::syncfs(&folder)
+            .map_err(|error| io_error("write", &staging.path)(error.into()))?;
         match fs::rename(&staging.path, &target) {
             Ok(()) => {
                 self.hold(&target, &folder);

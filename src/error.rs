@@ -142,6 +142,13 @@ impl From<EngineError> for Failure {
             EngineError::Namespaces { hint, .. } => (35, Some(hint.clone())),
             EngineError::Execute { .. } => (127, None),
             EngineError::Interrupted => (130, None),
+            EngineError::Sandbox { action, .. } if action == "mount the overlay" => (
+                36,
+                Some(
+                    "the caches must be on a file system such as ext4, xfs or btrfs, not on a container's own: --cache-dir or PACKWRIGHT_CACHE_DIR"
+                        .to_owned(),
+                ),
+            ),
             EngineError::Sandbox { .. } | EngineError::Lost(_) | EngineError::Io { .. } => {
                 (36, None)
             }
