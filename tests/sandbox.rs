@@ -212,7 +212,12 @@ fn the_program_that_a_command_could_reach_is_a_copy() {
 #[test]
 fn a_working_directory_outside_the_root_is_refused() {
     let sandbox = Sandbox::new();
-    for directory in ["/proc/self/fd/3", "/proc/self/fd/7", "/no/such/folder"] {
+    for directory in [
+        "/proc/self/fd/3",
+        "/proc/self/fd/7",
+        "/proc/self/root",
+        "/no/such/folder",
+    ] {
         let mut job = sandbox.job("ls /work; pwd");
         job.directory = directory.to_owned();
         let (result, text) = run(&job);

@@ -25,6 +25,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::FdFlags;
 
 use protocol::{Answer, Failure, Order, receive, send};
 
@@ -136,16 +137,24 @@ impl Engine for Native {
     }
 }
 
-/// Starts this binary as the helper, with the socket as its standard input.
+/// Starts this binary as the helper; its argument is the number of its end of the socket.
 fn spawn(program: &Path, job: &Job, control: UnixStream) -> Result<Child, EngineError> {
     let stream = || match job.streams {
         Streams::Captured => Stdio::piped(),
         Streams::Inherited => Stdio::inherit(),
     };
+    let input = match job.streams {
+        Streams::Captured => Stdio::null(),
+        Streams::Inherited => Stdio::inherit(),
+    };
+    // Another helper that starts at this moment gets it too, and closes it first of all.
+    rustix::io::fcntl_setfd(&control, FdFlags::empty())
+        .map_err(|error| io_error("share a socket")(error.into()))?;
     Command::new(program)
         .arg(HELPER)
+        .arg(control.as_raw_fd().to_string())
         .env_clear()
-        .stdin(OwnedFd::from(control))
+        .stdin(input)
         .stdout(stream())
         .stderr(stream())
         .spawn()

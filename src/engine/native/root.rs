@@ -100,7 +100,7 @@ pub fn enter(job: &Job) -> Result<(), Failure> {
         mount_bind(&root, bind)?;
     }
     pivot(&root)?;
-    enter_directory(&job.directory)
+    enter_directory(&root, &job.directory)
 }
 
 /// Mounts the overlay below the workspace. The options are a string of at most a page in which
@@ -383,9 +383,12 @@ fn pivot(root: &OwnedFd) -> Result<(), Failure> {
     rustix::process::chdir("/").map_err(refused("enter the root"))
 }
 
-/// Enters the working directory and makes sure that it lies inside the root.
-fn enter_directory(path: &str) -> Result<(), Failure> {
-    rustix::process::chdir(path).map_err(refused(format!("enter the working directory {path}")))?;
+/// Enters the working directory, not by a link of `/proc` to what a process has open, and makes
+/// sure that it lies inside the root.
+fn enter_directory(root: &OwnedFd, path: &str) -> Result<(), Failure> {
+    resolve(root, path)
+        .and_then(|folder| rustix::process::fchdir(&folder))
+        .map_err(refused(format!("enter the working directory {path}")))?;
     let here =
         rustix::process::getcwd(Vec::new()).map_err(refused("name the working directory"))?;
     if here.as_bytes().starts_with(b"/") {
