@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -154,6 +155,8 @@ impl KeyBuilder {
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
+    /// Trees that this process uses, each under a shared lock, so that none is pruned.
+    in_use: Arc<Mutex<BTreeMap<PathBuf, File>>>,
 }
 
 /// A folder under construction; gone when dropped without [`Cache::commit`].
@@ -200,7 +203,10 @@ impl Cache {
     /// removes what processes that died left under construction.
     pub fn open(root: &Path) -> Result<Self, CacheError> {
         let root = root.join(FORMAT);
-        let cache = Self { root };
+        let cache = Self {
+            root,
+            in_use: Arc::default(),
+        };
         make_private_dir(&cache.root)?;
         for folder in Kind::ALL
             .map(Kind::folder)
@@ -223,13 +229,34 @@ impl Cache {
         self.root.join(kind.folder()).join(&key.0)
     }
 
-    /// The entry's path, if it exists; marks it as used for [`Cache::prune`].
+    /// The entry's path, if it exists; keeps a tree from [`Cache::prune`] while this process lives.
     pub fn find(&self, kind: Kind, key: &Key) -> Option<PathBuf> {
         let path = self.path(kind, key);
         let file = File::open(&path).ok()?;
+        if file.metadata().ok()?.is_dir() && !self.hold(&path, &file) {
+            return None;
+        }
         // A failed touch only makes the entry look older than it is.
         let _ = file.set_modified(SystemTime::now());
         Some(path)
+    }
+
+    /// Locks an entry against pruning; false when it went while this waited for the lock.
+    fn hold(&self, path: &Path, file: &File) -> bool {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_use.contains_key(path) {
+            return true;
+        }
+        // File systems without locks have no such safety.
+        let _ = file.lock_shared();
+        if let Ok(file) = file.try_clone() {
+            in_use.insert(path.to_owned(), file);
+        }
+        let exists = path.exists();
+        if !exists {
+            in_use.remove(path);
+        }
+        exists
     }
 
     /// A fresh folder to build an entry in.
@@ -260,9 +287,19 @@ impl Cache {
     /// Gives a finished folder its final name. When another process was first, its entry stays.
     pub fn commit(&self, staging: Staging, kind: Kind, key: &Key) -> Result<PathBuf, CacheError> {
         let target = self.path(kind, key);
+        let folder = File::open(&staging.path).map_err(io_error("open", &staging.path))?;
+        // File systems without locks have no such safety.
+        let _ = folder.lock_shared();
+        // What has its final name must be whole after a loss of power too: overlays are mounted
+        // without their own safety.
+        rustix::fs::syncfs(&folder)
+            .map_err(|error| io_error("write", &staging.path)(error.into()))?;
         match fs::rename(&staging.path, &target) {
-            Ok(()) => Ok(target),
-            Err(_) if target.exists() => Ok(target),
+            Ok(()) => {
+                self.hold(&target, &folder);
+                Ok(target)
+            }
+            Err(_) if self.find(kind, key).is_some() => Ok(target),
             Err(error) => Err(io_error("rename to", &target)(error)),
         }
     }
@@ -325,8 +362,8 @@ impl Cache {
             .collect()
     }
 
-    /// Removes the entries of `kinds` that nothing used since `before`; returns how many and their
-    /// bytes.
+    /// Removes the entries of `kinds` that nothing used since `before` and nothing uses now;
+    /// returns how many and their bytes.
     pub fn prune(&self, kinds: &[Kind], before: SystemTime) -> Result<(usize, u64), CacheError> {
         let (mut count, mut bytes) = (0, 0);
         for kind in kinds {
@@ -337,7 +374,11 @@ impl Cache {
             {
                 let path = entry.path();
                 let used = entry.metadata().and_then(|m| m.modified());
-                if used.is_ok_and(|used| used < before) {
+                let Ok(file) = File::open(&path) else {
+                    continue;
+                };
+                let free = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+                if free && used.is_ok_and(|used| used < before) {
                     bytes += tree_bytes(&path);
                     count += 1;
                     self.discard(&path)?;
@@ -491,5 +532,26 @@ mod tests {
         Cache::open(home.path()).unwrap();
         assert!(!tmp.join("dead").exists());
         assert!(living.path().exists());
+    }
+
+    #[test]
+    fn what_another_process_uses_is_not_pruned() {
+        let home = tempfile::tempdir().unwrap();
+        let later = SystemTime::now() + std::time::Duration::from_secs(60);
+        let prune = || {
+            let cache = Cache::open(home.path()).unwrap();
+            cache.prune(&[Kind::Step], later).unwrap().0
+        };
+        let first = Cache::open(home.path()).unwrap();
+        let staging = first.staging().unwrap();
+        first.commit(staging, Kind::Step, &key("k")).unwrap();
+        assert_eq!(prune(), 0);
+        drop(first);
+        let second = Cache::open(home.path()).unwrap();
+        assert!(second.find(Kind::Step, &key("k")).is_some());
+        assert!(second.find(Kind::Step, &key("k")).is_some());
+        assert_eq!(prune(), 0);
+        drop(second);
+        assert_eq!(prune(), 1);
     }
 }

@@ -19,11 +19,9 @@ use crate::report::Stream;
 /// One command and all that it may see.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
-    /// The folder that holds `lowers` and `workspace`; mounts are named relative to it.
-    pub base: PathBuf,
-    /// Read-only trees that make the root, bottom first, below `base`.
+    /// Read-only trees that make the root, bottom first; absolute.
     pub lowers: Vec<PathBuf>,
-    /// An empty folder below `base`, on a file system that overlayfs can write. The changes are
+    /// An absolute path of an empty folder on a file system that overlayfs can write. The changes are
     /// in its `upper/` afterwards, as overlayfs records them (`user.overlay.*` attributes).
     pub workspace: PathBuf,
     /// Further folders and files of the host, by their place in the root.

@@ -126,8 +126,8 @@ impl From<ImageError> for Failure {
                 62,
                 Some("remove the image with packwright images rm and build it again"),
             ),
+            ImageError::Changed(_) => (24, Some("build again when nothing writes to the folder")),
             ImageError::Io { .. }
-            | ImageError::Changed(_)
             | ImageError::WhiteoutName(_)
             | ImageError::Malformed { .. }
             | ImageError::Unpack { .. } => (60, None),
@@ -142,6 +142,13 @@ impl From<EngineError> for Failure {
             EngineError::Namespaces { hint, .. } => (35, Some(hint.clone())),
             EngineError::Execute { .. } => (127, None),
             EngineError::Interrupted => (130, None),
+            EngineError::Sandbox { action, .. } if action == "mount the overlay" => (
+                36,
+                Some(
+                    "the caches must be on a file system such as ext4, xfs or btrfs, not on a container's own: --cache-dir or PACKWRIGHT_CACHE_DIR"
+                        .to_owned(),
+                ),
+            ),
             EngineError::Sandbox { .. } | EngineError::Lost(_) | EngineError::Io { .. } => {
                 (36, None)
             }

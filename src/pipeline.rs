@@ -10,7 +10,7 @@ mod phases;
 pub mod run;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -192,6 +192,14 @@ pub struct Build<'a> {
 impl Build<'_> {
     /// Builds the image.
     pub fn run(&self) -> Result<Built, PipelineError> {
+        // Whatever a signal made fail, the signal is what happened.
+        self.build().map_err(|error| match self.interrupt.count() {
+            0 => error,
+            _ => PipelineError::Interrupted(self.interrupt.signal()),
+        })
+    }
+
+    fn build(&self) -> Result<Built, PipelineError> {
         let repo = Repo::open(&self.options.source).map_err(PlanError::from)?;
         let planned = self.plan(&repo)?;
         let plan = &planned.plan;
@@ -202,10 +210,12 @@ impl Build<'_> {
             crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
+        let held = self.store.hold()?;
         let layers = assemble::layers(self, plan, &source, &roots, &results)?;
         let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers)?;
         self.check_start(plan, &spec, &roots, &source, &results)?;
         let image = self.store.write_image(&spec, &self.options.names)?;
+        drop(held);
         self.smoke_test(plan, &image)?;
         self.deliver(&image)?;
         let built = Built {
@@ -441,9 +451,30 @@ fn asset_path(folder: &Path, name: &str) -> Result<PathBuf, PipelineError> {
     }
 }
 
+/// The last lines of a command, for its error: however much it writes, few are kept.
+#[derive(Default)]
+struct Tail(VecDeque<String>);
+
+impl Tail {
+    /// How many lines are kept.
+    const LINES: usize = 30;
+
+    fn push(&mut self, line: &str) {
+        if self.0.len() == Self::LINES {
+            self.0.pop_front();
+        }
+        self.0.push_back(line.to_owned());
+    }
+
+    fn last(self, count: usize) -> Vec<String> {
+        let skipped = self.0.len().saturating_sub(count);
+        self.0.into_iter().skip(skipped).collect()
+    }
+}
+
 /// Removes the folders that a job needed beside its changes.
 fn remove_workspace(workspace: &Path) -> Result<(), PipelineError> {
-    for name in ["work", "merged", "tmp"] {
+    for name in ["work", "merged", "tmp", "l"] {
         let path = workspace.join(name);
         crate::cache::remove_tree(&path).map_err(|e| PipelineError::io("remove", &path, e))?;
     }
@@ -480,7 +511,6 @@ impl RootRunner for Build<'_> {
             })
             .collect();
         let sandboxed = Job {
-            base: self.cache.root().to_owned(),
             lowers: job.lowers.to_vec(),
             workspace: staging.path().to_owned(),
             binds,
@@ -494,12 +524,12 @@ impl RootRunner for Build<'_> {
             user: (0, 0),
         };
         let step = format!("root:{}", job.title);
-        let mut tail = Vec::new();
+        let mut tail = Tail::default();
         let outcome = self
             .engine
             .run(&sandboxed, self.interrupt, &mut |stream, line| {
                 let line = String::from_utf8_lossy(line).into_owned();
-                tail.push(line.clone());
+                tail.push(&line);
                 self.report.event(Event::Output {
                     step: step.clone(),
                     stream,
@@ -509,8 +539,7 @@ impl RootRunner for Build<'_> {
         match outcome {
             Ok(outcome) if outcome.exit.success() => {}
             Ok(outcome) => {
-                let last = tail.split_off(tail.len().saturating_sub(10)).join("\n");
-                return Err(format!("{}\n{last}", outcome.exit));
+                return Err(format!("{}\n{}", outcome.exit, tail.last(10).join("\n")));
             }
             Err(error) => return Err(error.to_string()),
         }
@@ -542,6 +571,16 @@ mod tests {
         for bad in ["../x", "/etc/passwd", "a/../../b", ""] {
             assert!(asset_path(Path::new("assets"), bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_much_output_few_lines_are_kept() {
+        let mut tail = Tail::default();
+        for number in 0..1000 {
+            tail.push(&number.to_string());
+        }
+        assert_eq!(tail.0.len(), Tail::LINES);
+        assert_eq!(tail.last(2), ["998", "999"]);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use packwright::image::{
-    Compression, Destination, ImageSpec, ImageStore, Layer, LayerContent, WrittenImage, export,
-    write_layer,
+    Compression, Destination, ImageError, ImageSpec, ImageStore, Layer, LayerContent, WrittenImage,
+    export, write_layer,
 };
+use sha2::{Digest, Sha256};
 
 struct Place {
     home: tempfile::TempDir,
@@ -184,23 +185,43 @@ fn a_users_file_that_looks_like_a_whiteout_is_refused() {
     );
 }
 
-#[test]
-fn a_file_that_grows_while_it_is_read_is_an_error() {
+/// A layer with the source file `dir/file`, which `change` touches between its hash and its use.
+fn layer_of_a_file_that(change: fn(&Path)) -> Result<(), ImageError> {
     let place = Place::new();
-    let file = place.path("log");
-    fs::write(&file, "short").unwrap();
+    let app = place.path("app");
+    fs::create_dir_all(app.join("dir")).unwrap();
+    fs::write(app.join("dir/file"), "1234").unwrap();
+    let folder = std::sync::Arc::new(fs::File::open(&app).unwrap().into());
+    let hash = Sha256::digest("1234").into();
+    let inside = Path::new("dir/file");
     let mut content = LayerContent::new();
-    content
-        .add_file_from(&file, Path::new("app/log"), 0o644)
-        .unwrap();
-    fs::write(&file, "longer than before").unwrap();
-    assert!(write_layer(&content, &place.store, Compression::default()).is_err());
-    assert_eq!(
-        fs::read_dir(place.store.root().join("tmp"))
-            .unwrap()
-            .count(),
-        0
-    );
+    content.add_source_file(&folder, inside, hash, &Path::new("app").join(inside), 0o644)?;
+    change(&app);
+    let result = write_layer(&content, &place.store, Compression::default());
+    let blobs = fs::read_dir(place.store.root().join("blobs/sha256")).unwrap();
+    assert_eq!(blobs.count(), usize::from(result.is_ok()));
+    result.map(drop)
+}
+
+#[test]
+fn a_source_file_that_changes_before_it_is_read_is_an_error() {
+    let changed = |change| {
+        let result = layer_of_a_file_that(change);
+        assert!(matches!(result, Err(ImageError::Changed(_))), "{result:?}");
+    };
+    assert!(layer_of_a_file_that(|_| ()).is_ok());
+    changed(|app| fs::write(app.join("dir/file"), "12345").unwrap());
+    changed(|app| fs::write(app.join("dir/file"), "123").unwrap());
+    changed(|app| fs::write(app.join("dir/file"), "4321").unwrap());
+}
+
+#[test]
+fn a_folder_that_is_swapped_for_a_link_is_not_followed() {
+    let result = layer_of_a_file_that(|app| {
+        fs::rename(app.join("dir"), app.with_file_name("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", app.join("dir")).unwrap();
+    });
+    assert!(matches!(result, Err(ImageError::Io { .. })), "{result:?}");
 }
 
 #[test]
@@ -223,6 +244,8 @@ fn every_damaged_blob_is_noticed_and_nothing_is_delivered() {
             fs::write(&blob, bad).unwrap();
             for kind in ["oci-archive", "docker-archive", "oci", "rootfs"] {
                 let to = place.path(kind);
+                // A layout keeps the good blobs of an earlier attempt and needs them no more.
+                let _ = fs::remove_dir_all(&to);
                 let result = place.export(&image, &format!("{kind}:{}", to.display()));
                 assert!(result.is_err(), "{kind} {}", blob.display());
                 assert!(!to.exists(), "{kind}");
@@ -236,6 +259,104 @@ fn every_damaged_blob_is_noticed_and_nothing_is_delivered() {
             &format!("oci-archive:{}", place.path("good").display()),
         )
         .unwrap();
+}
+
+#[test]
+fn an_exported_layout_leaves_the_users_own_files_alone() {
+    let place = Place::new();
+    let image = place.image();
+    let folder = place.path("project");
+    fs::create_dir_all(folder.join("tmp")).unwrap();
+    fs::write(folder.join("tmp/mine"), "mine").unwrap();
+    let destination = Destination::OciLayout(folder.clone());
+    export(&place.store, &image.manifest_digest, &[], &destination).unwrap();
+    assert!(folder.join("index.json").is_file());
+    assert_eq!(fs::read_to_string(folder.join("tmp/mine")).unwrap(), "mine");
+}
+
+#[test]
+fn an_archive_is_written_into_a_pipe_and_does_not_replace_it() {
+    let place = Place::new();
+    let image = place.image();
+    let pipe = place.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let reader = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || fs::read(pipe).unwrap().len())
+    };
+    let destination = format!("oci-archive:{}", pipe.display()).parse().unwrap();
+    export(&place.store, &image.manifest_digest, &[], &destination).unwrap();
+    assert!(reader.join().unwrap() > 10_240);
+    assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
+fn a_truncated_blob_is_replaced_by_the_next_build() {
+    let place = Place::new();
+    let image = place.image();
+    let folder = place.store.root().join("blobs/sha256");
+    let mut blobs = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        blobs.push((path.clone(), fs::read(&path).unwrap()));
+        fs::write(&path, "").unwrap();
+    }
+    fs::remove_dir_all(place.path("tree")).unwrap();
+    assert_eq!(place.image(), image);
+    for (path, bytes) in blobs {
+        assert!(fs::read(&path).unwrap() == bytes, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_killed_builds_left_of_blobs_is_removed() {
+    let place = Place::new();
+    let tmp = place.store.root().join("tmp");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for name in ["left", "held", "new"] {
+        fs::write(tmp.join(name), "part of a blob").unwrap();
+        if name != "new" {
+            let file = fs::File::options()
+                .write(true)
+                .open(tmp.join(name))
+                .unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+    }
+    let held = fs::File::open(tmp.join("held")).unwrap();
+    held.lock().unwrap();
+    ImageStore::open(place.store.root()).unwrap();
+    let exists = ["left", "held", "new"].map(|name| tmp.join(name).exists());
+    assert_eq!(exists, [false, true, true]);
+}
+
+#[test]
+fn blobs_of_an_image_that_is_being_written_are_not_removed_with_another() {
+    let place = Place::new();
+    let image = place.image();
+    let mut content = LayerContent::new();
+    content
+        .add_bytes(Path::new("app/new"), 0o644, b"new".to_vec())
+        .unwrap();
+    let writing = place.store.hold().unwrap();
+    let layer = write_layer(&content, &place.store, Compression::default()).unwrap();
+    std::thread::scope(|scope| {
+        let removal = scope.spawn(|| place.store.remove(&image.manifest_digest).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(place.store.has_layer(&layer));
+        let spec = ImageSpec {
+            layers: vec![Layer {
+                descriptor: layer.clone(),
+                comment: String::new(),
+            }],
+            ..ImageSpec::default()
+        };
+        place.store.write_image(&spec, &["b".to_owned()]).unwrap();
+        drop(writing);
+        assert!(removal.join().unwrap() > 0);
+    });
+    assert!(place.store.has_layer(&layer));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,6 @@ impl Sandbox {
         Job {
             lowers: vec![base.join("root")],
             workspace,
-            base,
             binds: self.binds.clone(),
             argv: ["/bin/bash", "-c", script].map(str::to_owned).to_vec(),
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin:/usr/sbin".to_owned())]),
@@ -124,11 +124,100 @@ fn a_program_that_does_not_exist_is_named() {
     );
 }
 
+#[test]
+fn neither_many_lower_trees_nor_odd_names_are_too_much_for_the_overlay() {
+    let sandbox = Sandbox::new();
+    let mut job = sandbox.job("ls | wc -l; cat 'app one'");
+    let odd = sandbox.home.path().join("a:b,c\\d \"é\"");
+    let mut lowers: Vec<PathBuf> = (0..150)
+        .map(|number| odd.join(format!("{}-{number}", "k".repeat(64))))
+        .collect();
+    for (number, lower) in lowers.iter().enumerate() {
+        fs::create_dir_all(lower.join("app")).unwrap();
+        fs::write(lower.join(format!("app/{number}")), "").unwrap();
+        fs::write(lower.join("app/app one"), number.to_string()).unwrap();
+    }
+    job.lowers.append(&mut lowers);
+    job.workspace = odd.join("work space");
+    fs::create_dir(&job.workspace).unwrap();
+    let (result, text) = run(&job);
+    assert!(result.unwrap().exit.success(), "{text}");
+    assert_eq!(text, "152\n149\n");
+}
+
+/// The sandbox's root user owns the host's device nodes when the build runs as root.
+#[test]
+fn the_hosts_devices_can_be_used_and_not_changed() {
+    let before = fs::metadata("/dev/null").unwrap();
+    let (outcome, text) = Sandbox::new().run(
+        "echo x > /dev/null && head -c 4 /dev/zero | wc -c && : >> /dev/full; \
+         chmod 600 /dev/null; chown 1:1 /dev/null; touch -d @1 /dev/zero; \
+         ls -l /dev/null",
+    );
+    assert!(outcome.exit.success(), "{text}");
+    assert!(text.contains("\n4\n") || text.starts_with("4\n"), "{text}");
+    assert_eq!(text.matches("Read-only file system").count(), 3, "{text}");
+    let after = fs::metadata("/dev/null").unwrap();
+    assert_eq!(
+        (before.mode(), before.uid(), before.gid()),
+        (after.mode(), after.uid(), after.gid())
+    );
+}
+
+#[test]
+fn a_link_to_nothing_makes_way_for_a_bound_file() {
+    let mut sandbox = Sandbox::new();
+    let root = sandbox.home.path().join("root");
+    std::os::unix::fs::symlink(
+        "../run/resolvconf/resolv.conf",
+        root.join("etc/resolv.conf"),
+    )
+    .unwrap();
+    sandbox.binds.push(Bind {
+        source: "/etc/passwd".into(),
+        target: "/etc/resolv.conf".to_owned(),
+        read_only: true,
+    });
+    let (outcome, text) = sandbox.run("head -c 4 /etc/resolv.conf");
+    assert!(outcome.exit.success(), "{text}");
+    assert_eq!(text, "root\n");
+}
+
+/// C1: CVE-2019-5736. A command whose interpreter is `/proc/self/exe` runs the helper's program.
+#[test]
+fn the_program_that_a_command_could_reach_is_a_copy() {
+    let sandbox = Sandbox::new();
+    let job = sandbox.job("echo running; sleep 0.3");
+    let engine = Native::with_program(env!("CARGO_BIN_EXE_packwright"));
+    let mut programs = Vec::new();
+    let result = engine.run(&job, &Interrupt::default(), &mut |_: Stream, _| {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            if line.contains("\0__sandbox\0") && line.starts_with("/proc/self/fd/") {
+                programs.extend(fs::read_link(entry.path().join("exe")));
+            }
+        }
+    });
+    assert!(result.unwrap().exit.success());
+    assert!(!programs.is_empty());
+    for program in programs {
+        assert!(
+            program.starts_with("/memfd:packwright (deleted)"),
+            "{program:?}"
+        );
+    }
+}
+
 /// C2: CVE-2024-21626.
 #[test]
 fn a_working_directory_outside_the_root_is_refused() {
     let sandbox = Sandbox::new();
-    for directory in ["/proc/self/fd/3", "/proc/self/fd/7", "/no/such/folder"] {
+    for directory in [
+        "/proc/self/fd/3",
+        "/proc/self/fd/7",
+        "/proc/self/root",
+        "/no/such/folder",
+    ] {
         let mut job = sandbox.job("ls /work; pwd");
         job.directory = directory.to_owned();
         let (result, text) = run(&job);
@@ -399,6 +488,7 @@ fn when_the_parent_is_told_to_end_the_command_is_told_and_ends() {
         text.push_str(&String::from_utf8_lossy(line))
     });
     assert!(matches!(result, Err(EngineError::Interrupted)));
+    // Bash may say of its `sleep` that it was terminated, before or after.
     assert!(text.contains("told"), "{text}");
 }
 

@@ -51,7 +51,7 @@ pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
         }
         CacheVerb::Prune { older_than, kind } => {
             let kinds = kinds(kind)?;
-            let age = Duration::from_secs(older_than * 24 * 3600);
+            let age = Duration::from_secs(older_than.saturating_mul(24 * 3600));
             let before = SystemTime::now()
                 .checked_sub(age)
                 .unwrap_or(SystemTime::UNIX_EPOCH);

@@ -27,7 +27,7 @@ pub fn strip(line: &str, colours: bool) -> String {
         match character {
             '\x1b' => {
                 let sequence = escape_sequence(&mut rest);
-                if colours && sequence.ends_with('m') && sequence.starts_with('[') {
+                if colours && is_colour(&sequence) {
                     coloured = true;
                     clean.push('\x1b');
                     clean.push_str(&sequence);
@@ -44,6 +44,18 @@ pub fn strip(line: &str, colours: bool) -> String {
         clean.push_str("\x1b[0m");
     }
     clean
+}
+
+/// `[1;31m`: other sequences that end in `m` change the keyboard or hide control characters.
+fn is_colour(sequence: &str) -> bool {
+    let numbers = sequence
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix('m'));
+    numbers.is_some_and(|numbers| {
+        numbers
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b';' || byte == b':')
+    })
 }
 
 /// Takes the rest of an escape sequence: `[` up to a letter, `]` up to its end, or one character.
@@ -100,6 +112,10 @@ mod tests {
         let line = "\x1b[31mred\x1b[0m \x1b]52;c;YQ==\x07\x1b[2Jx\u{202e}y";
         assert_eq!(strip(line, false), "red xy");
         assert_eq!(strip(line, true), "\x1b[31mred\x1b[0m xy\x1b[0m");
+        assert_eq!(
+            strip("\x1b[\r\x08mx\x1b[>4;2my\x1b[38:5:1mz", true),
+            "xy\x1b[38:5:1mz\x1b[0m"
+        );
         assert_eq!(strip("10%\r20%\r30%", false), "30%");
     }
 }

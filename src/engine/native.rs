@@ -15,13 +15,17 @@ mod root;
 mod stage;
 mod sys;
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::FdFlags;
 
 use protocol::{Answer, Failure, Order, receive, send};
 
@@ -49,6 +53,7 @@ pub fn helper_main() -> ExitCode {
 pub struct Native {
     /// The packwright binary, which is its own helper.
     program: PathBuf,
+    copy: OnceLock<OwnedFd>,
 }
 
 impl Default for Native {
@@ -62,8 +67,35 @@ impl Native {
     pub fn with_program(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            copy: OnceLock::new(),
         }
     }
+
+    /// The helper's path: a sealed copy in memory. A command whose interpreter is
+    /// `/proc/self/exe` becomes the helper's program, with libraries of the root, and would hold
+    /// the host's file in its hands (CVE-2019-5736).
+    fn helper(&self) -> Result<PathBuf, EngineError> {
+        let copy = match self.copy.get() {
+            Some(copy) => copy,
+            None => {
+                let copy = sealed_copy(&self.program).map_err(io_error("copy this program"))?;
+                self.copy.get_or_init(|| copy)
+            }
+        };
+        Ok(format!("/proc/self/fd/{}", copy.as_raw_fd()).into())
+    }
+}
+
+fn sealed_copy(program: &Path) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels before 6.3 do not know the flag, later ones may demand it.
+    let memory = rustix::fs::memfd_create("packwright", flags | MemfdFlags::EXEC)
+        .or_else(|_| rustix::fs::memfd_create("packwright", flags))?;
+    let mut memory = File::from(memory);
+    io::copy(&mut File::open(program)?, &mut memory)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    Ok(memory.into())
 }
 
 fn io_error(action: &str) -> impl FnOnce(io::Error) -> EngineError {
@@ -82,7 +114,7 @@ impl Engine for Native {
     ) -> Result<Outcome, EngineError> {
         let _listening = interrupt.listen();
         let (control, theirs) = UnixStream::pair().map_err(io_error("make a socket pair"))?;
-        let mut helper = spawn(&self.program, job, theirs)?;
+        let mut helper = spawn(&self.helper()?, job, theirs)?;
         let pipes = (helper.stdout.take(), helper.stderr.take());
         let output = Mutex::new(output);
         let answer = std::thread::scope(|scope| {
@@ -105,16 +137,24 @@ impl Engine for Native {
     }
 }
 
-/// Starts this binary as the helper, with the socket as its standard input.
+/// Starts this binary as the helper; its argument is the number of its end of the socket.
 fn spawn(program: &Path, job: &Job, control: UnixStream) -> Result<Child, EngineError> {
     let stream = || match job.streams {
         Streams::Captured => Stdio::piped(),
         Streams::Inherited => Stdio::inherit(),
     };
+    let input = match job.streams {
+        Streams::Captured => Stdio::null(),
+        Streams::Inherited => Stdio::inherit(),
+    };
+    // Another helper that starts at this moment gets it too, and closes it first of all.
+    rustix::io::fcntl_setfd(&control, FdFlags::empty())
+        .map_err(|error| io_error("share a socket")(error.into()))?;
     Command::new(program)
         .arg(HELPER)
+        .arg(control.as_raw_fd().to_string())
         .env_clear()
-        .stdin(OwnedFd::from(control))
+        .stdin(input)
         .stdout(stream())
         .stderr(stream())
         .spawn()

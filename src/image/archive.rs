@@ -176,6 +176,15 @@ fn write_archive(
                 .flush()
                 .map_err(io_error("write", Path::new("standard output")))
         }
+        Target::File(path) if is_stream(path) => {
+            let file = fs::File::options()
+                .write(true)
+                .open(path)
+                .map_err(io_error("open", path))?;
+            let mut writer = BufWriter::with_capacity(1 << 20, file);
+            write_archive_to(store, digest, names, docker, &mut writer)?;
+            writer.flush().map_err(io_error("write", path))
+        }
         Target::File(path) => {
             let folder = path
                 .parent()
@@ -194,6 +203,12 @@ fn write_archive(
             Ok(())
         }
     }
+}
+
+/// Whether a path is a device or a pipe: written to, never replaced by a file.
+fn is_stream(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }
 
 /// An OCI layout as a tar archive; with `docker`, also the document that `docker load` looks for.
@@ -319,8 +334,9 @@ fn write_layout(
         .manifests
         .sort_by(|a, b| a.annotations.cmp(&b.annotations));
     target.write_index(&index)?;
-    let tmp = folder.join("tmp");
-    fs::remove_dir_all(&tmp).map_err(io_error("remove", &tmp))
+    // Every blob has its place now. A folder that holds anything else is the user's own.
+    let _ = fs::remove_dir(folder.join("tmp"));
+    Ok(())
 }
 
 /// Unpacks all layers into a new folder.

@@ -6,16 +6,20 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Compression, Compressor};
 use super::store::ImageStore;
 use super::tar::{Header, Kind, write_end, write_header, write_padding};
 use super::{ImageError, io_error};
+use crate::hash::HashingReader;
 
 /// A layer in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +57,13 @@ enum Body {
     Bytes(Vec<u8>),
     /// A file on the host and the size it had when it was found.
     File(PathBuf, u64),
+    /// A file of the app: where it lies below the app's folder, and what it must hold.
+    Source {
+        folder: Arc<OwnedFd>,
+        path: PathBuf,
+        size: u64,
+        hash: [u8; 32],
+    },
 }
 
 impl LayerContent {
@@ -101,10 +112,26 @@ impl LayerContent {
         self.add(path, mode, (0, 0), Body::Bytes(bytes))
     }
 
-    /// Adds a file of the host, owned by root in the image.
-    pub fn add_file_from(&mut self, host: &Path, path: &Path, mode: u32) -> Result<(), ImageError> {
-        let meta = fs::symlink_metadata(host).map_err(io_error("examine", host))?;
-        self.add(path, mode, (0, 0), Body::File(host.to_owned(), meta.len()))
+    /// Adds a file that lies at `source` below a folder of the host, owned by root in the image.
+    /// No link on the way to it is followed, and its bytes must have `hash` when they are read:
+    /// others may write there meanwhile.
+    pub fn add_source_file(
+        &mut self,
+        folder: &Arc<OwnedFd>,
+        source: &Path,
+        hash: [u8; 32],
+        path: &Path,
+        mode: u32,
+    ) -> Result<(), ImageError> {
+        let file = open_beneath(folder, source)?;
+        let meta = file.metadata().map_err(io_error("examine", source))?;
+        let body = Body::Source {
+            folder: Arc::clone(folder),
+            path: source.to_owned(),
+            size: meta.len(),
+            hash,
+        };
+        self.add(path, mode, (0, 0), body)
     }
 
     fn add(
@@ -275,7 +302,7 @@ fn write_entry(to: &mut dyn Write, path: &Path, entry: &Entry) -> Result<(), Ima
         Body::Symlink(target) => (Kind::Symlink, target.as_path(), 0),
         Body::HardLink(first) => (Kind::HardLink, first.as_path(), 0),
         Body::Bytes(bytes) => (Kind::File, nothing, bytes.len() as u64),
-        Body::File(_, size) => (Kind::File, nothing, *size),
+        Body::File(_, size) | Body::Source { size, .. } => (Kind::File, nothing, *size),
     };
     let header = Header {
         kind,
@@ -288,27 +315,54 @@ fn write_entry(to: &mut dyn Write, path: &Path, entry: &Entry) -> Result<(), Ima
     write_header(to, &header).map_err(io_error("write", path))?;
     match &entry.body {
         Body::Bytes(bytes) => to.write_all(bytes).map_err(io_error("write", path))?,
-        Body::File(host, size) => write_body(to, host, *size)?,
+        Body::File(host, size) => write_body(to, &mut open_file(host)?, host, *size)?,
+        Body::Source {
+            folder,
+            path,
+            size,
+            hash,
+        } => {
+            let mut file = HashingReader::new(open_beneath(folder, path)?);
+            write_body(to, &mut file, path, *size)?;
+            if file.finish() != *hash {
+                return Err(ImageError::Changed(path.clone()));
+            }
+        }
         Body::Directory | Body::Symlink(_) | Body::HardLink(_) => {}
     }
     write_padding(to, size).map_err(io_error("write", path))
 }
 
-/// Copies a file that must still have the size of its header.
-fn write_body(to: &mut dyn Write, host: &Path, size: u64) -> Result<(), ImageError> {
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK)
-        .bits()
-        .cast_signed();
-    let mut file = File::options()
+fn open_file(host: &Path) -> Result<File, ImageError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    File::options()
         .read(true)
         .custom_flags(flags)
         .open(host)
-        .map_err(io_error("open", host))?;
-    let copied = io::copy(&mut (&file).take(size), to).map_err(io_error("copy", host))?;
-    let more = file.read(&mut [0]).map_err(io_error("read", host))?;
+        .map_err(io_error("open", host))
+}
+
+/// Opens a file below a folder; a link on the way, or in its place, is an error.
+fn open_beneath(folder: &OwnedFd, path: &Path) -> Result<File, ImageError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve)
+        .map(File::from)
+        .map_err(|error| io_error("open", path)(error.into()))
+}
+
+/// Copies a file that must still have the size of its header.
+fn write_body(
+    to: &mut dyn Write,
+    from: &mut impl Read,
+    name: &Path,
+    size: u64,
+) -> Result<(), ImageError> {
+    let copied = io::copy(&mut from.take(size), to).map_err(io_error("copy", name))?;
+    let more = from.read(&mut [0]).map_err(io_error("read", name))?;
     if copied == size && more == 0 {
         Ok(())
     } else {
-        Err(ImageError::Changed(host.to_owned()))
+        Err(ImageError::Changed(name.to_owned()))
     }
 }

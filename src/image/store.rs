@@ -26,6 +26,8 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The annotation that names an image in a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Lock files in the store's folder for files under construction.
+const LOCKS: [&str; 2] = ["lock", "use"];
 /// Documents larger than this are not read: distribution's own limit for manifests.
 const DOCUMENT_LIMIT: u64 = 4 << 20;
 
@@ -254,6 +256,7 @@ impl ImageStore {
             fs::write(&version, "{\"imageLayoutVersion\":\"1.0.0\"}")
                 .map_err(io_error("write", &version))?;
         }
+        store.remove_stale();
         Ok(store)
     }
 
@@ -294,13 +297,39 @@ impl ImageStore {
 
     pub(super) fn new_blob(&self) -> Result<NamedTempFile, ImageError> {
         let folder = self.root.join("tmp");
-        NamedTempFile::new_in(&folder).map_err(io_error("create a file in", &folder))
+        let blob = NamedTempFile::new_in(&folder).map_err(io_error("create a file in", &folder))?;
+        blob.as_file()
+            .lock()
+            .map_err(io_error("lock", blob.path()))?;
+        Ok(blob)
+    }
+
+    /// Removes what processes that died had written of blobs. A living one holds a lock on its
+    /// file, from a moment after it made it.
+    fn remove_stale(&self) {
+        let old = |file: &File| {
+            let modified = file.metadata().and_then(|meta| meta.modified());
+            modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 60))
+        };
+        for entry in fs::read_dir(self.root.join("tmp"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter(|entry| !LOCKS.iter().any(|name| entry.file_name() == *name))
+        {
+            if File::open(entry.path()).is_ok_and(|file| old(&file) && file.try_lock().is_ok()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Gives a finished blob its name. The one that is there already stays.
     pub(super) fn keep_blob(&self, blob: NamedTempFile, digest: &str) -> Result<(), ImageError> {
         let path = self.blob_path(digest)?;
-        if path.is_file() {
+        let size = |meta: io::Result<fs::Metadata>| meta.ok().map(|meta| meta.len());
+        // One of another length is damaged, by a crash of the machine for example.
+        if path.is_file() && size(path.metadata()) == size(blob.as_file().metadata()) {
             return Ok(());
         }
         blob.as_file()
@@ -322,12 +351,10 @@ impl ImageStore {
             reason: error.to_string(),
         })?;
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
-        if !self.has_blob(&digest) {
-            let mut blob = self.new_blob()?;
-            let path = blob.path().to_owned();
-            blob.write_all(&bytes).map_err(io_error("write", &path))?;
-            self.keep_blob(blob, &digest)?;
-        }
+        let mut blob = self.new_blob()?;
+        let path = blob.path().to_owned();
+        blob.write_all(&bytes).map_err(io_error("write", &path))?;
+        self.keep_blob(blob, &digest)?;
         Ok(Descriptor {
             media_type: media_type.to_owned(),
             digest,
@@ -455,6 +482,7 @@ impl ImageStore {
     /// Forgets a name, or all names of a digest, and removes the blobs that no image needs any
     /// more. Returns the bytes that became free.
     pub fn remove(&self, wanted: &str) -> Result<u64, ImageError> {
+        let _unused = self.lock_file("use", File::lock)?;
         let _lock = self.lock()?;
         let digest = self.find(wanted)?;
         let name = wanted
@@ -622,16 +650,26 @@ impl ImageStore {
         Ok(())
     }
 
+    /// Keeps the blobs that no image needs yet until the result is dropped: held from the first
+    /// layer of an image to its name.
+    pub fn hold(&self) -> Result<File, ImageError> {
+        self.lock_file("use", File::lock_shared)
+    }
+
     /// Held while the index changes.
     fn lock(&self) -> Result<File, ImageError> {
-        let path = self.root.join("tmp/lock");
+        self.lock_file("lock", File::lock)
+    }
+
+    fn lock_file(&self, name: &str, lock: fn(&File) -> io::Result<()>) -> Result<File, ImageError> {
+        let path = self.root.join("tmp").join(name);
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(io_error("open", &path))?;
-        file.lock().map_err(io_error("lock", &path))?;
+        lock(&file).map_err(io_error("lock", &path))?;
         Ok(file)
     }
 }

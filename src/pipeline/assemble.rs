@@ -229,6 +229,7 @@ fn step_layer(
     let key = Key::build("layer")
         .field("format", LAYER_FORMAT)
         .field("step", step.key.as_str())
+        .field("all", [u8::from(only.is_none())])
         .list("only", only.unwrap_or_default())
         .list("run", roots.run.iter().map(|tree| tree.key.as_str()))
         .finish();
@@ -306,9 +307,13 @@ fn source_layer(
             match &file.kind {
                 SourceKind::Directory => content.add_directory(&inside, file.mode)?,
                 SourceKind::Symlink(target) => content.add_symlink(&inside, target)?,
-                SourceKind::File { .. } => {
-                    content.add_file_from(&source.root().join(&file.path), &inside, file.mode)?
-                }
+                SourceKind::File { hash, .. } => content.add_source_file(
+                    source.folder(),
+                    &file.path,
+                    *hash,
+                    &inside,
+                    file.mode,
+                )?,
             }
         }
         for (name, text) in assets {
@@ -319,9 +324,7 @@ fn source_layer(
             )?;
         }
         Ok(content)
-    })?;
-    source.verify(&files)?;
-    Ok(())
+    })
 }
 
 /// Adds a layer: from the store when its key is known there, else written.

@@ -4,7 +4,7 @@
 //! sees; a step with a known key does not run again. What a phase may see is decided here, how
 //! it is confined is the engine's business.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,14 @@ use std::path::{Path, PathBuf};
 use packwright_providers::{BuildPlan, Phase};
 
 use super::source::{APP, SourceFile, SourceTree};
-use super::{Build, PipelineError};
+use super::{Build, PipelineError, Tail};
 use crate::cache::{Key, Kind, Lock};
-use crate::engine::{Bind, EngineError, Exit, Job, Network, Streams};
+use crate::engine::{Bind, Exit, Job, Network, Streams};
 use crate::environment::Roots;
 use crate::report::{Event, Step};
 
 /// Raised when the meaning of a step's key changes, so that results of old versions are not used.
 const STEP_FORMAT: &str = "1";
-
-/// How many of a failed command's last lines its error repeats.
-const TAIL: usize = 30;
 
 /// Folders of which a cache mount is shared by all of the user's apps: what lies in the app's own
 /// folder belongs to one app.
@@ -299,7 +296,6 @@ impl<'a> State<'a> {
             .collect::<Result<_, _>>()?;
         for command in &phase.commands {
             let job = Job {
-                base: cache.root().to_owned(),
                 lowers: lowers.clone(),
                 workspace: staging.path().to_owned(),
                 binds: binds.clone(),
@@ -327,13 +323,10 @@ impl<'a> State<'a> {
         step: &str,
     ) -> Result<(), PipelineError> {
         let build = self.build;
-        let mut tail: VecDeque<String> = VecDeque::with_capacity(TAIL);
+        let mut tail = Tail::default();
         let outcome = build.engine.run(job, build.interrupt, &mut |stream, line| {
             let line = String::from_utf8_lossy(line).into_owned();
-            if tail.len() == TAIL {
-                tail.pop_front();
-            }
-            tail.push_back(line.clone());
+            tail.push(&line);
             build.report.event(Event::Output {
                 step: step.to_owned(),
                 stream,
@@ -341,6 +334,10 @@ impl<'a> State<'a> {
             });
         });
         match outcome {
+            // It may have ended well because it was told to end: its result is not whole.
+            _ if build.interrupt.count() > 0 => {
+                Err(PipelineError::Interrupted(build.interrupt.signal()))
+            }
             Ok(outcome) if outcome.exit.success() => {
                 if !outcome.leftovers.is_empty() {
                     let message = format!(
@@ -352,9 +349,6 @@ impl<'a> State<'a> {
                 Ok(())
             }
             Ok(outcome) => Err(phase_failed(phase, command, outcome.exit, tail)),
-            Err(EngineError::Interrupted) => {
-                Err(PipelineError::Interrupted(build.interrupt.signal()))
-            }
             Err(error) => Err(error.into()),
         }
     }
@@ -378,13 +372,13 @@ impl<'a> State<'a> {
                 .field("target", target)
                 .finish();
             let path = self.build.cache.path(Kind::Mount, &key);
-            fs::create_dir_all(&path).map_err(|e| PipelineError::io("create", &path, e))?;
             let waiting = || {
                 let message = format!("waiting for another build that uses the cache of {target}");
                 self.build.report.event(Event::Warning { message });
             };
             locks.push(self.build.cache.lock(&key, waiting)?);
-            // Marks it as used, for `cache prune`.
+            fs::create_dir_all(&path).map_err(|e| PipelineError::io("create", &path, e))?;
+            // Keeps it from `cache prune`.
             let _ = self.build.cache.find(Kind::Mount, &key);
             binds.push(Bind {
                 source: path,
@@ -396,7 +390,8 @@ impl<'a> State<'a> {
     }
 }
 
-fn phase_failed(phase: &str, command: &str, exit: Exit, tail: VecDeque<String>) -> PipelineError {
+fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Tail) -> PipelineError {
+    let tail = tail.last(Tail::LINES);
     let carriage_return = tail
         .iter()
         .any(|line| line.contains("^M") || line.contains("\r': No such file"));
@@ -404,7 +399,7 @@ fn phase_failed(phase: &str, command: &str, exit: Exit, tail: VecDeque<String>) 
         phase: phase.to_owned(),
         command: command.to_owned(),
         exit,
-        tail: tail.into(),
+        tail,
         carriage_return,
     }
 }

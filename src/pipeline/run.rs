@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::PipelineError;
+use super::{PipelineError, Tail};
 use crate::cache::{Cache, Key, Kind};
 use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Streams};
 use crate::image::{ImageStore, RuntimeConfig};
@@ -62,10 +62,10 @@ impl Container<'_> {
         job.argv = ["/bin/bash", "-l", "-c", command]
             .map(str::to_owned)
             .to_vec();
-        let mut tail = Vec::new();
+        let mut tail = Tail::default();
         let outcome = self.engine.run(&job, self.interrupt, &mut |stream, line| {
             let line = String::from_utf8_lossy(line).into_owned();
-            tail.push(line.clone());
+            tail.push(&line);
             self.report.event(Event::Output {
                 step: step.to_owned(),
                 stream,
@@ -75,12 +75,11 @@ impl Container<'_> {
         if outcome.exit.success() {
             return Ok(());
         }
-        let tail = tail.split_off(tail.len().saturating_sub(30));
         Err(PipelineError::PhaseFailed {
             phase: "postPackage".to_owned(),
             command: command.to_owned(),
             exit: outcome.exit,
-            tail,
+            tail: tail.last(Tail::LINES),
             carriage_return: false,
         })
     }
@@ -134,7 +133,6 @@ impl Container<'_> {
             })
             .collect();
         Job {
-            base: self.cache.root().to_owned(),
             lowers,
             workspace,
             binds,
@@ -167,11 +165,10 @@ fn user_of(text: &str, lowers: &[PathBuf]) -> Result<(u32, u32), PipelineError> 
     let account = accounts
         .iter()
         .find(|fields| fields.first().is_some_and(|name| name == user));
-    let field =
-        |fields: &Vec<String>, at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
-    let uid = user
-        .parse()
-        .ok()
+    // The largest number means "leave it as it is" to the kernel: root, here.
+    let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
+    let field = |fields: &Vec<String>, at: usize| fields.get(at).and_then(|text| number(text));
+    let uid = number(user)
         .or_else(|| account.and_then(|fields| field(fields, 2)))
         .ok_or_else(unknown)?;
     let gid = match group {
@@ -181,9 +178,7 @@ fn user_of(text: &str, lowers: &[PathBuf]) -> Result<(u32, u32), PipelineError> 
             let named = groups
                 .iter()
                 .find(|fields| fields.first().is_some_and(|name| name == group));
-            group
-                .parse()
-                .ok()
+            number(group)
                 .or_else(|| named.and_then(|fields| field(fields, 2)))
                 .ok_or_else(unknown)?
         }
@@ -208,4 +203,26 @@ fn lines_of(lowers: &[PathBuf], file: &str) -> Vec<Vec<String>> {
     text.lines()
         .map(|line| line.split(':').map(str::to_owned).collect())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers_or_names_and_never_the_number_that_changes_nothing() {
+        let lower = tempfile::tempdir().unwrap();
+        fs::create_dir(lower.path().join("etc")).unwrap();
+        let accounts = "app:x:1000:1001::/:/bin/sh\nbad:x:4294967295:0::/:/bin/sh\n";
+        fs::write(lower.path().join("etc/passwd"), accounts).unwrap();
+        fs::write(lower.path().join("etc/group"), "web:x:33:\n").unwrap();
+        let user = |text: &str| user_of(text, &[lower.path().to_owned()]).ok();
+        assert_eq!(user(""), Some((0, 0)));
+        assert_eq!(user("app"), Some((1000, 1001)));
+        assert_eq!(user("app:web"), Some((1000, 33)));
+        assert_eq!(user("7:8"), Some((7, 8)));
+        for wrong in ["nobody", "bad", "4294967295", "0:4294967295", "-1"] {
+            assert_eq!(user(wrong), None, "{wrong}");
+        }
+    }
 }

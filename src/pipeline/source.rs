@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use packwright_providers::{Entry, EntryKind};
@@ -102,13 +103,14 @@ impl Stamp {
 #[derive(Debug)]
 pub struct SourceTree {
     root: PathBuf,
+    folder: Arc<OwnedFd>,
     files: Vec<SourceFile>,
 }
 
 impl SourceTree {
     /// Hashes the files of a repository, on all cores.
     pub fn read(root: &Path, entries: Vec<Entry>) -> Result<Self, SourceError> {
-        let folder = open_folder(root)?;
+        let folder = Arc::new(open_folder(root)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let share = entries.len().div_ceil(cores).max(64);
         let parts: Vec<Result<Vec<SourceFile>, SourceError>> = std::thread::scope(|scope| {
@@ -137,6 +139,7 @@ impl SourceTree {
         }
         Ok(Self {
             root: root.to_owned(),
+            folder,
             files,
         })
     }
@@ -144,6 +147,11 @@ impl SourceTree {
     /// The app's folder on the host.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The same folder, open: what a path names may change, this does not.
+    pub fn folder(&self) -> &Arc<OwnedFd> {
+        &self.folder
     }
 
     /// The entries that a phase asks for: all, or those named by path, by folder or by glob.
@@ -157,21 +165,6 @@ impl SourceTree {
             .iter()
             .filter(|file| selection.contains(&file.path))
             .collect())
-    }
-
-    /// Makes sure that files are still what they were when they were hashed.
-    pub fn verify(&self, files: &[&SourceFile]) -> Result<(), SourceError> {
-        for file in files {
-            let SourceKind::File { stamp, .. } = &file.kind else {
-                continue;
-            };
-            let path = self.root.join(&file.path);
-            let meta = fs::symlink_metadata(&path).map_err(io_error("examine", &path))?;
-            if Stamp::of(&meta) != *stamp {
-                return Err(SourceError::Changed(file.path.clone()));
-            }
-        }
-        Ok(())
     }
 
     /// A tree with copies of the files under `/app`, from the cache when it is there.
@@ -191,9 +184,8 @@ impl SourceTree {
             let open = fs::Permissions::from_mode(0o755);
             fs::set_permissions(folder, open).map_err(io_error("open up", folder))?;
         }
-        let folder = open_folder(&self.root)?;
         for file in files {
-            copy_entry(&folder, file, &app)?;
+            copy_entry(&self.folder, file, &app)?;
         }
         for file in files
             .iter()
@@ -393,8 +385,10 @@ mod tests {
             key(&before.select(None).unwrap()),
             key(&other.select(None).unwrap())
         );
+        let store = tempfile::tempdir().unwrap();
+        let cache = Cache::open(store.path()).unwrap();
         assert!(matches!(
-            before.verify(&before.select(None).unwrap()),
+            before.snapshot(&before.select(None).unwrap(), &cache),
             Err(SourceError::Changed(_))
         ));
     }

@@ -7,11 +7,11 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode};
 
 use rustix::io::FdFlags;
-use rustix::process::{Pid, Signal, getegid, geteuid};
+use rustix::process::{Pid, Signal, getegid, geteuid, getpgrp};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -82,25 +82,35 @@ fn start_in_namespace() -> Result<ExitCode, EngineError> {
     go.write_all(b"G").map_err(fail("start the namespace"))?;
     pass_signals(&child)?;
     let status = child.wait().map_err(fail("wait for the build"))?;
-    Ok(ExitCode::from(
-        u8::try_from(status.code().unwrap_or(137)).unwrap_or(1),
-    ))
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(9));
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Ctrl-C reaches both processes by the terminal and the child decides; what a supervisor sends to
-/// this one alone is passed on.
+/// What a terminal sends, such as Ctrl-C's signal, reaches both processes and the child decides;
+/// what a supervisor sends to this one alone is passed on.
 fn pass_signals(child: &Child) -> Result<(), EngineError> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).map_err(fail("handle signals"))?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     std::thread::spawn(move || {
-        for number in signals.forever().filter(|number| *number != SIGINT) {
+        for number in signals.forever() {
+            if number != SIGTERM && in_foreground() {
+                continue;
+            }
             if let (Some(child), Some(signal)) = (child, Signal::from_named_raw(number)) {
                 let _ = rustix::process::kill_process(child, signal);
             }
         }
     });
     Ok(())
+}
+
+/// Whether this process is one of those that its terminal sends signals to.
+fn in_foreground() -> bool {
+    fs::File::open("/dev/tty")
+        .is_ok_and(|terminal| rustix::termios::tcgetpgrp(terminal).ok() == Some(getpgrp()))
 }
 
 /// In the new process: leaves the user namespace, waits for the maps, and becomes the program.

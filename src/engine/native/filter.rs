@@ -13,7 +13,7 @@ use rustix::thread::{
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    SeccompRule, TargetArch, sock_filter,
 };
 
 /// What package managers and maintainer scripts need, within the sandbox's own files.
@@ -122,7 +122,26 @@ pub fn filter_system_calls() -> io::Result<()> {
         let program = BpfProgram::try_from(filter).map_err(io::Error::other)?;
         seccompiler::apply_filter(&program).map_err(io::Error::other)?;
     }
-    Ok(())
+    seccompiler::apply_filter(&no_second_numbers()).map_err(io::Error::other)
+}
+
+/// Refuses the numbers from 2^30 on with ENOSYS. Kernels with the x32 interface have every call a
+/// second time there, which the filters above do not know.
+fn no_second_numbers() -> BpfProgram {
+    const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS, from the start of seccomp_data
+    const AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    let instruction = |code, jf, k| sock_filter { code, jt: 0, jf, k };
+    vec![
+        instruction(LOAD_NUMBER, 0, 0),
+        instruction(AT_LEAST, 1, 1 << 30),
+        instruction(
+            RETURN,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs(),
+        ),
+        instruction(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 fn architecture() -> TargetArch {

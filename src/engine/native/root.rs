@@ -28,11 +28,21 @@ const DEVICES: [(&str, u32, u32); 6] = [
     ("tty", 5, 0),
 ];
 
+/// The workspace's folder of links to the lower trees.
+const LOWERS: &str = "l";
+
 /// Parts of `/proc` that belong to the whole machine: read-only.
 const READ_ONLY: [&str; 5] = ["sys", "fs", "irq", "bus", "acpi"];
 
 /// Parts of `/proc` that belong to the whole machine: empty.
-const MASKED: [&str; 9] = [
+const MASKED: [&str; 16] = [
+    "asound",
+    "interrupts",
+    "kpagecgroup",
+    "kpageflags",
+    "mtrr",
+    "slabinfo",
+    "vmallocinfo",
     "sysrq-trigger",
     "kcore",
     "keys",
@@ -90,59 +100,44 @@ pub fn enter(job: &Job) -> Result<(), Failure> {
         mount_bind(&root, bind)?;
     }
     pivot(&root)?;
-    enter_directory(&job.directory)
+    enter_directory(&root, &job.directory)
 }
 
-/// Mounts the overlay below the workspace. Paths are relative to the base folder, which holds
-/// names of ours alone, so that the option string needs no escapes and stays short.
+/// Mounts the overlay below the workspace. The options are a string of at most a page in which
+/// colons and commas have a meaning: links with short names of ours stand for the lower trees, so
+/// that neither their paths nor their number matter.
 fn overlay(job: &Job) -> Result<PathBuf, Failure> {
-    rustix::process::chdir(&job.base).map_err(refused(format!("enter {}", job.base.display())))?;
-    let relative = |path: &Path| {
-        path.strip_prefix(&job.base)
-            .map(Path::to_owned)
-            .map_err(|_| Failure::Sandbox {
-                action: format!("mount {}", path.display()),
-                reason: format!("it is not below {}", job.base.display()),
-            })
-    };
-    let workspace = relative(&job.workspace)?;
+    let workspace = &job.workspace;
+    rustix::process::chdir(workspace).map_err(refused(format!("enter {}", workspace.display())))?;
     // An earlier command's mount was volatile: the kernel refuses to use its work folder again.
-    let work = workspace.join("work");
-    crate::cache::remove_tree(&work).map_err(failure(format!("remove {}", work.display())))?;
-    for name in ["upper", "work", "merged", "tmp"] {
-        let path = workspace.join(name);
-        fs::create_dir_all(&path).map_err(failure(format!("create {}", path.display())))?;
+    for name in ["work", LOWERS] {
+        crate::cache::remove_tree(Path::new(name)).map_err(failure(format!("remove {name}")))?;
     }
-    rustix::fs::chmod(workspace.join("tmp"), Mode::from_raw_mode(0o1777))
-        .map_err(refused("open up /tmp"))?;
-    let lowers: Vec<String> = job
-        .lowers
-        .iter()
-        .rev()
-        .map(|lower| relative(lower).map(|path| path.display().to_string()))
-        .collect::<Result<_, _>>()?;
-    let (upper, work, merged) = (
-        workspace.join("upper"),
-        workspace.join("work"),
-        workspace.join("merged"),
-    );
+    for name in ["upper", "work", "merged", "tmp", LOWERS] {
+        fs::create_dir_all(name).map_err(failure(format!("create {name}")))?;
+    }
+    rustix::fs::chmod("tmp", Mode::from_raw_mode(0o1777)).map_err(refused("open up /tmp"))?;
+    let mut lowers = Vec::new();
+    for (number, lower) in job.lowers.iter().enumerate().rev() {
+        let link = format!("{LOWERS}/{number}");
+        std::os::unix::fs::symlink(lower, &link).map_err(failure(format!("create {link}")))?;
+        lowers.push(link);
+    }
     let options = format!(
-        "userxattr,volatile,lowerdir={},upperdir={},workdir={}",
-        lowers.join(":"),
-        upper.display(),
-        work.display()
+        "userxattr,volatile,lowerdir={},upperdir=upper,workdir=work",
+        lowers.join(":")
     );
     let options = std::ffi::CString::new(options)
         .map_err(|error| failure("mount the overlay")(error.into()))?;
     rustix::mount::mount(
         "overlay",
-        &merged,
+        "merged",
         "overlay",
         MountFlags::NODEV | MountFlags::NOSUID,
         Some(&*options),
     )
     .map_err(refused("mount the overlay"))?;
-    Ok(merged)
+    Ok("merged".into())
 }
 
 /// A new file system, mounted nowhere yet.
@@ -208,7 +203,15 @@ fn resolve_or_make_file(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedF
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let folder = resolve_or_make(root, parent)?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o644))?;
+    let create = || rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o644));
+    match create() {
+        // A link to nothing, as resolvconf makes of /etc/resolv.conf: a file takes its place.
+        Err(rustix::io::Errno::EXIST) => {
+            rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
+            create()?
+        }
+        other => other?,
+    };
     resolve(root, path)
 }
 
@@ -250,12 +253,19 @@ fn mount_bind(root: &OwnedFd, bind: &Bind) -> Result<(), Failure> {
 /// Takes set-user-id programs and devices, and on demand writing, from a mount.
 fn restrict(root: &OwnedFd, path: &str, read_only: bool) -> Result<(), Failure> {
     let target = resolve(root, path).map_err(refused(format!("find /{path} in the root")))?;
-    let present = rustix::fs::fstatvfs(&target)
-        .map_err(refused(format!("examine /{path}")))?
-        .f_flag;
-    // Flags that the host set are locked in a user namespace: a remount must repeat them.
     let mut flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV;
+    if read_only {
+        flags |= MountFlags::RDONLY;
+    }
+    remount(&target, flags).map_err(refused(format!("restrict /{path}")))
+}
+
+/// Gives a mount further flags.
+fn remount(target: &OwnedFd, mut flags: MountFlags) -> rustix::io::Result<()> {
+    // Flags that the host set are locked in a user namespace: a remount must repeat them.
+    let present = rustix::fs::fstatvfs(target)?.f_flag;
     for (locked, flag) in [
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
         (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
         (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
         (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
@@ -265,12 +275,8 @@ fn restrict(root: &OwnedFd, path: &str, read_only: bool) -> Result<(), Failure> 
             flags |= flag;
         }
     }
-    if read_only || present.contains(StatVfsMountFlags::RDONLY) {
-        flags |= MountFlags::RDONLY;
-    }
     let by_descriptor = format!("/proc/self/fd/{}", target.as_raw_fd());
     rustix::mount::mount_remount(by_descriptor, flags, "")
-        .map_err(refused(format!("restrict /{path}")))
 }
 
 /// A `/dev` of its own: the harmless devices, terminals and shared memory, all new.
@@ -299,6 +305,12 @@ fn mount_dev(root: &OwnedFd) -> Result<(), Failure> {
             MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(host_tree(&source)?, "", &place, "", flags)
             .map_err(refused(format!("mount /dev/{name}")))?;
+        // The node is the host's own and so is its owner: no new mode, owner or time. Reading and
+        // writing a device are no changes of its file system.
+        let place =
+            resolve(root, &format!("dev/{name}")).map_err(refused(format!("find /dev/{name}")))?;
+        let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC;
+        remount(&place, flags).map_err(refused(format!("restrict /dev/{name}")))?;
     }
     for (name, target) in [
         ("fd", "/proc/self/fd"),
@@ -358,7 +370,9 @@ fn mask(root: &OwnedFd, path: &str) -> Result<(), Failure> {
     }
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(host_tree(Path::new("/dev/null"))?, "", &target, "", flags)
-        .map_err(refused(format!("mask /{path}")))
+        .map_err(refused(format!("mask /{path}")))?;
+    let cover = resolve(root, path).map_err(refused(format!("find /{path}")))?;
+    remount(&cover, MountFlags::BIND | MountFlags::RDONLY).map_err(refused(format!("mask /{path}")))
 }
 
 /// Makes `root` the root and forgets the old one.
@@ -369,9 +383,12 @@ fn pivot(root: &OwnedFd) -> Result<(), Failure> {
     rustix::process::chdir("/").map_err(refused("enter the root"))
 }
 
-/// Enters the working directory and makes sure that it lies inside the root.
-fn enter_directory(path: &str) -> Result<(), Failure> {
-    rustix::process::chdir(path).map_err(refused(format!("enter the working directory {path}")))?;
+/// Enters the working directory, not by a link of `/proc` to what a process has open, and makes
+/// sure that it lies inside the root.
+fn enter_directory(root: &OwnedFd, path: &str) -> Result<(), Failure> {
+    resolve(root, path)
+        .and_then(|folder| rustix::process::fchdir(&folder))
+        .map_err(refused(format!("enter the working directory {path}")))?;
     let here =
         rustix::process::getcwd(Vec::new()).map_err(refused("name the working directory"))?;
     if here.as_bytes().starts_with(b"/") {

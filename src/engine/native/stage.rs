@@ -5,7 +5,6 @@
 //! All die with the parent: each has a death signal, and process 1 takes the rest along.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -15,12 +14,12 @@ use rustix::thread::{Gid, Uid};
 
 use super::protocol::{Answer, Failure, Order, receive, send};
 use super::{filter, root, sys};
-use crate::engine::{Exit, Job, Network, Outcome, Streams};
+use crate::engine::{Exit, Job, Network, Outcome};
 
 /// Exit code of the helper when its message could not be delivered.
 const SPEECHLESS: u8 = 125;
 
-/// Entry of the hidden verb: standard input is the socket to the parent.
+/// Entry of the hidden verb: its argument is the number of the socket to the parent.
 pub fn main() -> ExitCode {
     match leave() {
         Ok(code) => ExitCode::from(code),
@@ -30,15 +29,14 @@ pub fn main() -> ExitCode {
 
 /// Leaves the host's namespaces, starts process 1 and waits for it.
 fn leave() -> io::Result<u8> {
-    sys::close_from(3)?;
+    let number = std::env::args().nth(2).and_then(|text| text.parse().ok());
+    let control = sys::only_descriptor(number.unwrap_or(3))?;
     // A terminal's Ctrl-C reaches the parent, which decides; the command gets its signals from there.
     sys::block_signals()?;
-    let control = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?);
     die_with_parent()?;
     let Some(Order::Run(job)) = receive(&control)? else {
         return Ok(SPEECHLESS);
     };
-    take_standard_input(&job)?;
     let network = if job.network == Network::None {
         libc::CLONE_NEWNET
     } else {
@@ -66,22 +64,6 @@ fn leave() -> io::Result<u8> {
         sys::Fork::Child => init(&control, &job),
         sys::Fork::Parent(child) => wait_for(child).map(|_| 0),
     }
-}
-
-/// Puts what the command shall read on descriptor 0, where the control socket was.
-fn take_standard_input(job: &Job) -> io::Result<()> {
-    let own = match job.streams {
-        Streams::Captured => None,
-        Streams::Inherited => rustix::process::getppid().and_then(|parent| {
-            std::fs::File::open(format!("/proc/{}/fd/0", parent.as_raw_nonzero())).ok()
-        }),
-    };
-    let input = match own {
-        Some(file) => file,
-        None => std::fs::File::open("/dev/null")?,
-    };
-    rustix::stdio::dup2_stdin(&input)?;
-    Ok(())
 }
 
 fn die_with_parent() -> io::Result<()> {

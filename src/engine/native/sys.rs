@@ -7,6 +7,8 @@
 )]
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 
 /// Which side of a fork this is.
 pub enum Fork {
@@ -89,10 +91,23 @@ fn change_mask(how: libc::c_int) -> io::Result<()> {
     }
 }
 
-/// Closes every file descriptor from `first` on. For the start of a process, before it opens any.
-pub fn close_from(first: u32) -> io::Result<()> {
-    // SAFETY: nothing in this process owns a descriptor yet; what is closed came from the caller.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) }).map(drop)
+/// Closes every file descriptor but the standard streams and the socket `number`, which is taken.
+/// For the start of a process, before it opens any.
+pub fn only_descriptor(number: u32) -> io::Result<UnixStream> {
+    let raw = RawFd::try_from(number).map_err(io::Error::other)?;
+    let close = |first: u32, last: u32| {
+        if first > last {
+            return Ok(());
+        }
+        // SAFETY: nothing in this process owns a descriptor yet; what is closed came from the caller.
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+    };
+    close(3, number.saturating_sub(1))?;
+    close(number.saturating_add(1).max(3), libc::c_uint::MAX)?;
+    // SAFETY: nothing owns the descriptor; that it is open is known from the next call.
+    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(socket.into())
 }
 
 /// Gives the process a session keyring of its own.
