@@ -29,7 +29,7 @@ fix:
     cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
     cargo fmt --all
 
-# The numbers of the README, against rivals run side by side
+# Times next to nixpacks and BuildKit, run side by side
 bench:
     cargo build --release
     benches/rivals.sh

@@ -39,7 +39,7 @@ use crate::report::{Event, Report};
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     global: Global,
 }
 
@@ -55,10 +55,10 @@ struct Global {
         hide_env_values = true
     )]
     cache_dir: Option<PathBuf>,
-    /// Say only the result, and errors
+    /// Say only the result, warnings and errors
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Events or results as JSON, one object a line, on standard output
+    /// Events or results as JSON on standard output, one value a line
     #[arg(long, global = true)]
     json: bool,
     /// When to use colours
@@ -79,7 +79,7 @@ enum Verb {
     Build(build::BuildArgs),
     /// Print what a build would do, as JSON or TOML, without doing it
     Plan(plan::PlanArgs),
-    /// Print the names of the providers that claim a folder
+    /// Print the names of the providers that a build would use
     Detect(detect::DetectArgs),
     /// Say why: each decision of the plan with its evidence
     Explain(explain::ExplainArgs),
@@ -91,7 +91,7 @@ enum Verb {
     /// List or empty the caches
     #[command(subcommand)]
     Cache(cache::CacheVerb),
-    /// Print the whole log of the last build, or of an earlier one
+    /// Print the log of the last build, or of an earlier one
     Logs(logs::LogsArgs),
     /// Print a completion script for a shell
     Completions {

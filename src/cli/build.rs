@@ -29,13 +29,14 @@ pub struct BuildArgs {
     /// Name of the image [default: the folder's name]
     #[arg(long, short, value_name = "NAME")]
     pub name: Option<String>,
-    /// A further name for the image
+    /// A further name for the image; may be given several times
     #[arg(long, short, value_name = "NAME")]
     pub tag: Vec<String>,
     /// A label of the image
     #[arg(long, short, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
-    /// Also write the image: oci-archive:FILE, docker-archive:FILE, oci:DIR, rootfs:DIR; FILE may be -
+    /// Also write the image: oci-archive:FILE, docker-archive:FILE, oci:DIR, rootfs:DIR; a dash as
+    /// FILE is standard output
     #[arg(long, value_name = "DESTINATION")]
     pub output: Vec<String>,
     /// Run every phase, whatever the cache has
@@ -44,10 +45,10 @@ pub struct BuildArgs {
     /// Share cache mounts among the builds with this key, instead of by folder
     #[arg(long, value_name = "KEY")]
     pub cache_key: Option<String>,
-    /// Build although nothing says how to start
+    /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Changes to the plan")]
     pub(super) flags: PlanFlags,
 }
 

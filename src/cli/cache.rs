@@ -20,7 +20,7 @@ pub enum CacheVerb {
         /// Only what no build used for so many days
         #[arg(long, value_name = "DAYS", default_value_t = 0)]
         older_than: u64,
-        /// Only these kinds, as `cache ls` names them
+        /// Only these kinds, as cache ls names them; several with commas between
         #[arg(long, value_name = "KIND", value_delimiter = ',')]
         kind: Vec<String>,
     },
@@ -56,7 +56,7 @@ pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
                 .checked_sub(age)
                 .unwrap_or(SystemTime::UNIX_EPOCH);
             let (count, bytes) = cache.prune(&kinds, before).map_err(Failure::from)?;
-            super::print(format!("{count} entries removed, {} freed\n", size(bytes)).as_bytes())
+            super::print(format!("removed: {count}, freed: {}\n", size(bytes)).as_bytes())
         }
     }
 }

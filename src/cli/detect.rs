@@ -15,7 +15,7 @@ pub struct DetectArgs {
     /// The folder
     #[arg(default_value = ".")]
     path: PathBuf,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Changes to the plan")]
     flags: PlanFlags,
 }
 

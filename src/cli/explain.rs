@@ -15,7 +15,7 @@ pub struct ExplainArgs {
     /// The folder
     #[arg(default_value = ".")]
     path: PathBuf,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Changes to the plan")]
     flags: PlanFlags,
 }
 
@@ -53,7 +53,7 @@ fn explanation(planned: &Planned, repo: &Repo) -> String {
     }];
     for decision in &planned.decisions {
         lines.push(format!("\n{}: {}", decision.subject, decision.choice));
-        lines.push(format!("  because {}", decision.reason));
+        lines.push(format!("  reason: {}", decision.reason));
         if let Some(evidence) = &decision.evidence {
             lines.push(format!("  seen in {}", place(evidence)));
         }

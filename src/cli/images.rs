@@ -11,7 +11,7 @@ use crate::pipeline::size;
 /// What to do with images.
 #[derive(Debug, Subcommand)]
 pub enum ImagesVerb {
-    /// List the images: name, digest, compressed size
+    /// List the images: name, digest, compressed size, layers
     Ls,
     /// Remove images by name or digest, and the blobs that no other image needs
     Rm {

@@ -109,12 +109,11 @@ fn told(event: &Value) -> String {
             field("step"),
             text::strip(event["line"].as_str().unwrap_or_default(), false)
         ),
-        "step_finished" => format!(
-            "✓ {} ({} ms) {}\n",
-            field("step"),
-            event["milliseconds"],
-            field("note")
-        ),
+        "step_finished" => {
+            let note = Some(field("note")).filter(|note| !note.is_empty());
+            let note = note.map_or_else(String::new, |note| format!(", {note}"));
+            format!("✓ {} ({} ms{note})\n", field("step"), event["milliseconds"])
+        }
         "step_failed" => format!("✗ {}\n", field("step")),
         "finished" => format!("{}\n", field("digest")),
         _ => String::new(),

@@ -19,7 +19,7 @@ pub struct PlanArgs {
     /// How to write it
     #[arg(long, short, value_name = "FORMAT", default_value = "json")]
     format: Format,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Changes to the plan")]
     flags: PlanFlags,
 }
 

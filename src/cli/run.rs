@@ -28,10 +28,10 @@ const PORTS: std::ops::Range<u16> = 3000..3100;
 pub struct RunArgs {
     /// A local image, or a folder to build first
     what: String,
-    /// Set a variable; KEY alone takes the value from the environment
+    /// Set a variable of the app; KEY alone takes the value from the environment
     #[arg(long, short, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
-    /// The port the app shall listen on, given to it as PORT [default: the first free one from 3000]
+    /// The port that the app is told to listen on, as PORT [default: the first free one from 3000]
     #[arg(long, short, value_name = "PORT")]
     port: Option<u16>,
     /// Run this instead of the start command
@@ -84,7 +84,7 @@ pub fn run(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     if exit.code() == 127 {
         let _ = writeln!(
             std::io::stderr(),
-            "hint: the image lacks a program of the start command; packwright run IMAGE -- ls looks inside"
+            "hint: a program was not found in the image; packwright run IMAGE -- ls looks inside"
         );
     }
     Ok(ExitCode::from(u8::try_from(exit.code()).unwrap_or(1)))
