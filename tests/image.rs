@@ -268,6 +268,11 @@ fn an_exported_layout_leaves_the_users_own_files_alone() {
     let folder = place.path("project");
     fs::create_dir_all(folder.join("tmp")).unwrap();
     fs::write(folder.join("tmp/mine"), "mine").unwrap();
+    let file = fs::File::options()
+        .write(true)
+        .open(folder.join("tmp/mine"))
+        .unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
     let destination = Destination::OciLayout(folder.clone());
     export(&place.store, &image.manifest_digest, &[], &destination).unwrap();
     assert!(folder.join("index.json").is_file());

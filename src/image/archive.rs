@@ -301,7 +301,7 @@ fn write_layout(
     names: &[Reference],
     folder: &Path,
 ) -> Result<(), ImageError> {
-    let target = ImageStore::open(folder)?;
+    let target = ImageStore::open_layout(folder)?;
     let manifest = store.manifest(digest)?;
     let named = entries(store, digest, names)?;
     let parts = manifest

@@ -242,8 +242,15 @@ pub struct ImageStore {
 }
 
 impl ImageStore {
-    /// Opens a layout, making what is missing.
+    /// Opens the store, making what is missing and removing what killed processes left.
     pub fn open(root: &Path) -> Result<Self, ImageError> {
+        let store = Self::open_layout(root)?;
+        store.remove_stale();
+        Ok(store)
+    }
+
+    /// Opens a layout, making what is missing. It may lie in a folder of the user's.
+    pub(super) fn open_layout(root: &Path) -> Result<Self, ImageError> {
         let store = Self {
             root: root.to_owned(),
         };
@@ -256,7 +263,6 @@ impl ImageStore {
             fs::write(&version, "{\"imageLayoutVersion\":\"1.0.0\"}")
                 .map_err(io_error("write", &version))?;
         }
-        store.remove_stale();
         Ok(store)
     }
 
