@@ -285,6 +285,10 @@ impl Cache {
     }
 
     /// Gives a finished folder its final name. When another process was first, its entry stays.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is committed cannot be written any more"
+    )]
     pub fn commit(&self, staging: Staging, kind: Kind, key: &Key) -> Result<PathBuf, CacheError> {
         let target = self.path(kind, key);
         let folder = File::open(&staging.path).map_err(io_error("open", &staging.path))?;

@@ -308,25 +308,29 @@ fn print_error(error: &anyhow::Error, failure: Option<&Failure>, colours: bool, 
     let details = failure
         .map(|failure| failure.details.clone())
         .unwrap_or_default();
-    let mut message = String::new();
-    let red = if colours {
+    let (red, plain) = if colours {
         ("\x1b[1;31m", "\x1b[0m")
     } else {
         ("", "")
     };
+    let mut lines = Vec::new();
     for (depth, cause) in chain.iter().enumerate() {
         if depth == 0 {
-            message.push_str(&format!("{}error{}: {cause}\n", red.0, red.1));
+            lines.push(format!("{red}error{plain}: {cause}"));
         } else if !chain[depth - 1].contains(cause.as_str()) {
-            message.push_str(&format!("  {cause}\n"));
+            lines.push(format!("  {cause}"));
         }
     }
-    for line in &details {
-        message.push_str(&format!("  | {}\n", text::escape(line)));
-    }
-    if let Some(hint) = &hint {
-        message.push_str(&format!("hint: {hint}\n"));
-    }
+    lines.extend(
+        details
+            .iter()
+            .map(|line| format!("  | {}", text::escape(line))),
+    );
+    lines.extend(
+        hint.iter()
+            .map(|hint| format!("hint: {}", text::escape(hint))),
+    );
+    let message = lines.join("\n") + "\n";
     // Nobody may be left to read it.
     let _ = io::stderr().write_all(message.as_bytes());
     if json {

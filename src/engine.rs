@@ -204,6 +204,9 @@ impl Drop for Listening {
     }
 }
 
+/// Takes a command's output, a line at a time.
+pub type Output<'a> = dyn FnMut(Stream, &[u8]) + Send + 'a;
+
 /// Runs jobs. `output` takes each line; it is called from two threads, never at once.
 pub trait Engine: Sync {
     /// Runs one job to its end.
@@ -211,6 +214,6 @@ pub trait Engine: Sync {
         &self,
         job: &Job,
         interrupt: &Interrupt,
-        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        output: &mut Output<'_>,
     ) -> Result<Outcome, EngineError>;
 }

@@ -198,7 +198,7 @@ impl From<PipelineError> for Failure {
                     22,
                     Some("say how by a nixpacks.toml, or by --build-cmd and --start-cmd"),
                 );
-                failure.details = advice.clone();
+                failure.details.clone_from(advice);
                 failure
             }
             PipelineError::NoStart(_) => plain(
@@ -226,19 +226,18 @@ impl From<PipelineError> for Failure {
                     "a script has Windows line ends (CR LF): convert it with sed -i 's/\\r$//'",
                 );
                 let mut failure = plain(50, hint);
-                failure.details = tail.clone();
+                failure.details.clone_from(tail);
                 failure
             }
             PipelineError::Interrupted(signal) => {
                 plain(u8::try_from(128 + signal).unwrap_or(130), None)
             }
             PipelineError::Destination { .. } => plain(70, None),
-            PipelineError::AssetName(_) => plain(21, None),
             PipelineError::Folder(_) => plain(2, None),
             PipelineError::UnknownUser(_) => {
                 plain(63, Some("use a numeric user, or create it in a phase"))
             }
-            PipelineError::Setting { .. } => plain(21, None),
+            PipelineError::AssetName(_) | PipelineError::Setting { .. } => plain(21, None),
             PipelineError::Io { .. } => plain(60, None),
         }
     }

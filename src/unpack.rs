@@ -107,6 +107,10 @@ pub enum Whiteouts {
 /// What to unpack and how; the default takes everything to the root, with modes and times but
 /// without owners.
 #[derive(Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each named where it is set"
+)]
 pub struct UnpackOptions<'a> {
     /// Leading components to drop from names (and hard link targets); shorter entries are left out.
     pub strip_components: usize,

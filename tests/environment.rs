@@ -1,7 +1,13 @@
 //! Real environments: locked from the real archives, made on this machine, and used.
 //!
-//! Needs root, overlayfs, the network and a minute, so it runs when `PACKWRIGHT_TEST_NETWORK=1` is
+//! Needs root, overlayfs, the network and a minute, so it runs when `TEST_ALL=1` is
 //! set and says loudly when it does not. `PACKWRIGHT_TEST_CACHE` keeps the cache between runs.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::format_push_string,
+    reason = "sizes and scripts for people"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,10 +118,10 @@ impl RootRunner for Chroot {
 }
 
 fn enabled() -> bool {
-    let wanted = std::env::var("PACKWRIGHT_TEST_NETWORK").is_ok_and(|value| value == "1");
+    let wanted = std::env::var("TEST_ALL").is_ok_and(|value| value == "1");
     let root = rustix::process::geteuid().is_root();
     if !wanted || !root {
-        eprintln!("SKIPPED: needs PACKWRIGHT_TEST_NETWORK=1 and root");
+        eprintln!("SKIPPED: needs TEST_ALL=1 and root");
     }
     wanted && root
 }
@@ -236,8 +242,8 @@ fn image(place: &Place, roots: &Roots) -> (tempfile::TempDir, Vec<PathBuf>) {
             .output()
             .unwrap();
         let plain: u64 = listing(&copy)
-            .iter()
-            .map(|(path, _)| size(&copy.join(path)))
+            .keys()
+            .map(|path| size(&copy.join(path)))
             .sum();
         eprintln!(
             "  {:?} {}: {:.1} MB, {:.1} MB gz",

@@ -1,5 +1,6 @@
 //! `packwright explain`: each decision with its reason, its evidence and what lost.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -84,13 +85,13 @@ fn explanation(planned: &Planned, repo: &Repo) -> String {
 fn place(evidence: &Evidence) -> String {
     let mut place = evidence.file.clone();
     if let Some(line) = evidence.line {
-        place.push_str(&format!(":{line}"));
+        let _ = write!(place, ":{line}");
     }
     if let Some(key) = &evidence.key {
-        place.push_str(&format!(", {key}"));
+        let _ = write!(place, ", {key}");
     }
     if !evidence.note.is_empty() {
-        place.push_str(&format!(" ({})", evidence.note));
+        let _ = write!(place, " ({})", evidence.note);
     }
     place
 }

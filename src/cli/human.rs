@@ -64,7 +64,7 @@ impl Human {
         }
     }
 
-    fn line(&self, state: &mut State, line: &str) {
+    fn line(state: &mut State, line: &str) {
         state.last = Instant::now();
         // A reader that went away must not end the build.
         let _ = match &state.bars {
@@ -86,7 +86,7 @@ impl Human {
         });
         if bar.is_none() {
             let arrow = self.paint("36", ">");
-            self.line(state, &format!("{arrow} {title}"));
+            Self::line(state, &format!("{arrow} {title}"));
         }
         state.running.insert(
             step,
@@ -117,7 +117,7 @@ impl Human {
         } else {
             seconds(milliseconds)
         };
-        self.line(state, &format!("{tick} {} ({how}{note})", running.title));
+        Self::line(state, &format!("{tick} {} ({how}{note})", running.title));
     }
 
     /// What maintainer scripts say is for the log: an error repeats its end.
@@ -127,7 +127,7 @@ impl Human {
         }
         let name = step.rsplit(':').next().unwrap_or(step);
         let bar = self.paint("2", &format!("{} |", text::escape(name)));
-        self.line(
+        Self::line(
             state,
             &format!("  {bar} {}", text::strip(line, self.colours)),
         );
@@ -151,7 +151,7 @@ impl Report for Human {
         match event {
             Event::Warning { message } => {
                 let warning = self.paint("33", "warning");
-                self.line(state, &format!("{warning}: {}", text::escape(&message)));
+                Self::line(state, &format!("{warning}: {}", text::escape(&message)));
             }
             _ if self.quiet => {}
             Event::Decided {
@@ -160,7 +160,7 @@ impl Report for Human {
                 reason,
             } => {
                 let reason = self.paint("2", &format!("({})", text::escape(&reason)));
-                self.line(
+                Self::line(
                     state,
                     &format!(
                         "  {}: {} {reason}",
@@ -191,7 +191,7 @@ impl Report for Human {
                         bar.finish_and_clear();
                     }
                     let cross = self.paint("31", "✗");
-                    self.line(state, &format!("{cross} {}", running.title));
+                    Self::line(state, &format!("{cross} {}", running.title));
                 }
             }
             // The verb prints the result itself, as its last line.
@@ -222,7 +222,7 @@ fn break_silence(human: &Weak<Human>) {
             seconds(u64::try_from(running.started.elapsed().as_millis()).unwrap_or(0)),
             progress.unwrap_or_default()
         );
-        human.line(state, &line);
+        Human::line(state, &line);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Engine, EngineError, Exit, Interrupt, Job, Outcome};
+use super::{Engine, EngineError, Exit, Interrupt, Job, Outcome, Output};
 use crate::report::Stream;
 
 /// Remembers each job; every command "succeeds" without a change.
@@ -27,7 +27,7 @@ impl Engine for Fake {
         &self,
         job: &Job,
         _: &Interrupt,
-        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        output: &mut Output<'_>,
     ) -> Result<Outcome, EngineError> {
         let upper = job.workspace.join("upper");
         fs::create_dir_all(&upper).map_err(|source| EngineError::Io {

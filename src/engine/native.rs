@@ -31,7 +31,7 @@ use protocol::{Answer, Failure, Order, receive, send};
 
 pub use enter::become_root;
 
-use super::{Engine, EngineError, Interrupt, Job, Outcome, Streams};
+use super::{Engine, EngineError, Interrupt, Job, Outcome, Output, Streams};
 use crate::report::Stream;
 
 /// The hidden verb under which the binary is its own helper.
@@ -110,14 +110,15 @@ impl Engine for Native {
         &self,
         job: &Job,
         interrupt: &Interrupt,
-        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        output: &mut Output<'_>,
     ) -> Result<Outcome, EngineError> {
         let _listening = interrupt.listen();
         let (control, theirs) = UnixStream::pair().map_err(io_error("make a socket pair"))?;
-        let mut helper = spawn(&self.helper()?, job, theirs)?;
+        let mut helper = spawn(&self.helper()?, job, &theirs)?;
+        drop(theirs);
         let pipes = (helper.stdout.take(), helper.stderr.take());
         let output = Mutex::new(output);
-        let answer = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             if let Some(pipe) = pipes.0 {
                 scope.spawn(|| pass_lines(pipe, Stream::Stdout, &output));
             }
@@ -132,13 +133,12 @@ impl Engine for Native {
             drop(control);
             let _ = helper.wait();
             answer
-        });
-        answer
+        })
     }
 }
 
 /// Starts this binary as the helper; its argument is the number of its end of the socket.
-fn spawn(program: &Path, job: &Job, control: UnixStream) -> Result<Child, EngineError> {
+fn spawn(program: &Path, job: &Job, control: &UnixStream) -> Result<Child, EngineError> {
     let stream = || match job.streams {
         Streams::Captured => Stdio::piped(),
         Streams::Inherited => Stdio::inherit(),
@@ -148,7 +148,7 @@ fn spawn(program: &Path, job: &Job, control: UnixStream) -> Result<Child, Engine
         Streams::Inherited => Stdio::inherit(),
     };
     // Another helper that starts at this moment gets it too, and closes it first of all.
-    rustix::io::fcntl_setfd(&control, FdFlags::empty())
+    rustix::io::fcntl_setfd(control, FdFlags::empty())
         .map_err(|error| io_error("share a socket")(error.into()))?;
     Command::new(program)
         .arg(HELPER)
@@ -222,11 +222,7 @@ fn await_end(control: &UnixStream, interrupt: &Interrupt) -> Result<Outcome, Eng
 }
 
 /// Reads lines of at most [`LINE_LIMIT`] bytes and passes them on without their ends.
-fn pass_lines(
-    pipe: impl Read,
-    stream: Stream,
-    output: &Mutex<&mut (dyn FnMut(Stream, &[u8]) + Send)>,
-) {
+fn pass_lines(pipe: impl Read, stream: Stream, output: &Mutex<&mut Output<'_>>) {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     loop {

@@ -142,14 +142,14 @@ fn entries(
     if names.is_empty() {
         return Ok(vec![entry]);
     }
-    let named = names.iter().map(|name| {
+    let all = names.iter().map(|name| {
         let mut entry = entry.clone();
         entry
             .annotations
             .insert(REF_NAME.to_owned(), name.to_string());
         entry
     });
-    Ok(named.collect())
+    Ok(all.collect())
 }
 
 /// What Docker's own archive format says of an image.
@@ -303,12 +303,12 @@ fn write_layout(
 ) -> Result<(), ImageError> {
     let target = ImageStore::open_layout(folder)?;
     let manifest = store.manifest(digest)?;
-    let named = entries(store, digest, names)?;
+    let new = entries(store, digest, names)?;
     let parts = manifest
         .layers
         .iter()
         .chain([&manifest.config])
-        .chain(named.first());
+        .chain(new.first());
     for part in parts {
         if target.has_blob(&part.digest) {
             continue;
@@ -325,11 +325,10 @@ fn write_layout(
     }
     let mut index = target.index()?;
     index.manifests.retain(|entry| {
-        !named
-            .iter()
+        !new.iter()
             .any(|new| new.annotations.get(REF_NAME) == entry.annotations.get(REF_NAME))
     });
-    index.manifests.extend(named);
+    index.manifests.extend(new);
     index
         .manifests
         .sort_by(|a, b| a.annotations.cmp(&b.annotations));

@@ -53,6 +53,7 @@ pub struct Written {
 }
 
 type Block = (usize, Arc<Vec<u8>>);
+type HashAndSize = ([u8; 32], u64);
 
 /// Compresses what is written to it into a sink.
 pub struct Compressor {
@@ -60,9 +61,9 @@ pub struct Compressor {
     next: usize,
     blocks: Option<SyncSender<Block>>,
     raw: Option<SyncSender<Arc<Vec<u8>>>>,
-    hasher: Option<JoinHandle<([u8; 32], u64)>>,
+    hasher: Option<JoinHandle<HashAndSize>>,
     workers: Vec<JoinHandle<()>>,
-    writer: Option<JoinHandle<io::Result<([u8; 32], u64)>>>,
+    writer: Option<JoinHandle<io::Result<HashAndSize>>>,
 }
 
 impl Compressor {
@@ -159,7 +160,7 @@ impl Write for Compressor {
     }
 }
 
-fn hash_blocks(blocks: &Receiver<Arc<Vec<u8>>>) -> ([u8; 32], u64) {
+fn hash_blocks(blocks: &Receiver<Arc<Vec<u8>>>) -> HashAndSize {
     let (mut hash, mut size) = (Sha256::new(), 0);
     for block in blocks {
         hash.update(block.as_slice());
@@ -200,7 +201,7 @@ fn compress(block: &[u8], compression: Compression) -> Vec<u8> {
 fn write_blocks(
     results: &Receiver<(usize, Vec<u8>)>,
     mut sink: impl Write,
-) -> io::Result<([u8; 32], u64)> {
+) -> io::Result<HashAndSize> {
     let (mut hash, mut size, mut next) = (Sha256::new(), 0, 0);
     let mut early = BTreeMap::new();
     for (number, bytes) in results {
@@ -247,7 +248,9 @@ mod tests {
 
     #[test]
     fn the_bytes_do_not_depend_on_the_size_of_the_writes() {
-        let data: Vec<u8> = (0..5 * BLOCK / 2).map(|n| (n * n % 251) as u8).collect();
+        let data: Vec<u8> = (0..5 * BLOCK / 2)
+            .map(|n| u8::try_from(n * n % 251).unwrap())
+            .collect();
         let (one, first) = run(&data, 4096);
         let (two, second) = run(&data, 1 << 20);
         assert_eq!(one, two);

@@ -23,6 +23,7 @@ use crate::unpack::{Root, UnpackOptions, Whiteouts, unpack_tar};
 const CREATED: &str = "1970-01-01T00:00:01Z";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The annotation that names an image in a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -424,9 +425,9 @@ impl ImageStore {
             index
                 .manifests
                 .retain(|known| known.annotations.get(REF_NAME) != Some(&name));
-            let mut named = entry.clone();
-            named.annotations.insert(REF_NAME.to_owned(), name);
-            index.manifests.push(named);
+            let mut known = entry.clone();
+            known.annotations.insert(REF_NAME.to_owned(), name);
+            index.manifests.push(known);
         }
         index
             .manifests
@@ -772,7 +773,7 @@ pub(super) fn unpack(
             1 << 16,
             blob,
         ))),
-        _ if layer.media_type.ends_with(".tar") => Box::new(blob),
+        Some(TAR) => Box::new(blob),
         _ => {
             let reason = format!("layers of type {} cannot be unpacked", layer.media_type);
             return Err(ImageError::Malformed {

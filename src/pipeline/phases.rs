@@ -164,7 +164,7 @@ impl<'a> State<'a> {
         for path in phase.paths.iter().flatten() {
             self.results.path.insert(0, path.clone());
         }
-        let commands = self.build.commands_of(self.plan, name, phase);
+        let commands = super::commands_of(self.plan, name, phase);
         if commands.is_empty() {
             return Ok(());
         }
@@ -542,7 +542,7 @@ mod tests {
                 interrupt: &interrupt,
             };
             let repo = Repo::open(&self.options.source).unwrap();
-            let source = SourceTree::read(repo.root().unwrap(), repo.entries().unwrap()).unwrap();
+            let source = SourceTree::read(repo.root().unwrap(), &repo.entries().unwrap()).unwrap();
             let results = run(&build, &self.plan, &source, &self.roots).unwrap();
             let ran = results.steps.iter().filter(|step| step.ran);
             (ran.map(|step| step.phase.clone()).collect(), engine.jobs())
@@ -571,14 +571,14 @@ mod tests {
         type Change = fn(&mut Place);
         let changes: [(&str, Change); 8] = [
             ("command", |place| {
-                install(place).cmds = Some(vec!["other".to_owned()])
+                install(place).cmds = Some(vec!["other".to_owned()]);
             }),
             ("network", |place| install(place).network = Some(false)),
             ("cache", |place| {
-                install(place).cache_directories = Some(vec!["/root/.x".to_owned()])
+                install(place).cache_directories = Some(vec!["/root/.x".to_owned()]);
             }),
             ("path", |place| {
-                install(place).paths = Some(vec!["/x".to_owned()])
+                install(place).paths = Some(vec!["/x".to_owned()]);
             }),
             ("variable", |place| {
                 place.plan.variables.insert("A".to_owned(), "1".to_owned());
@@ -587,7 +587,7 @@ mod tests {
                 place.roots.variables.insert("B".to_owned(), "1".to_owned());
             }),
             ("roots", |place| {
-                place.roots.key = Key::build("other roots").finish()
+                place.roots.key = Key::build("other roots").finish();
             }),
             ("asset", |place| {
                 place

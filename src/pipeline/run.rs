@@ -38,7 +38,7 @@ impl Container<'_> {
     ) -> Result<Exit, PipelineError> {
         let (lowers, config) = self.unpack(digest)?;
         let staging = self.cache.staging()?;
-        let mut job = self.job(lowers, &config, staging.path().to_owned());
+        let mut job = Self::job(lowers, &config, staging.path().to_owned());
         job.user = user_of(&config.user, &job.lowers)?;
         job.streams = Streams::Inherited;
         job.env.extend(variables.clone());
@@ -57,7 +57,7 @@ impl Container<'_> {
     pub fn smoke_test(&self, digest: &str, command: &str, step: &str) -> Result<(), PipelineError> {
         let (lowers, config) = self.unpack(digest)?;
         let staging = self.cache.staging()?;
-        let mut job = self.job(lowers, &config, staging.path().to_owned());
+        let mut job = Self::job(lowers, &config, staging.path().to_owned());
         job.user = user_of(&config.user, &job.lowers)?;
         job.argv = ["/bin/bash", "-l", "-c", command]
             .map(str::to_owned)
@@ -113,7 +113,7 @@ impl Container<'_> {
         Ok((lowers, config))
     }
 
-    fn job(&self, lowers: Vec<PathBuf>, config: &RuntimeConfig, workspace: PathBuf) -> Job {
+    fn job(lowers: Vec<PathBuf>, config: &RuntimeConfig, workspace: PathBuf) -> Job {
         let mut env: BTreeMap<String, String> = [("HOME", "/root"), ("TERM", "xterm")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();

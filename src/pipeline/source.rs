@@ -109,7 +109,7 @@ pub struct SourceTree {
 
 impl SourceTree {
     /// Hashes the files of a repository, on all cores.
-    pub fn read(root: &Path, entries: Vec<Entry>) -> Result<Self, SourceError> {
+    pub fn read(root: &Path, entries: &[Entry]) -> Result<Self, SourceError> {
         let folder = Arc::new(open_folder(root)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let share = entries.len().div_ceil(cores).max(64);
@@ -335,7 +335,7 @@ mod tests {
         }
         let root = fs::canonicalize(home.path()).unwrap();
         let source =
-            SourceTree::read(&root, Repo::open(&root).unwrap().entries().unwrap()).unwrap();
+            SourceTree::read(&root, &Repo::open(&root).unwrap().entries().unwrap()).unwrap();
         (home, source)
     }
 
@@ -367,10 +367,10 @@ mod tests {
     fn a_changed_byte_changes_the_key_and_a_changed_time_does_not() {
         let (home, before) = tree(&[("a", "1")]);
         fs::write(home.path().join("a"), "1").unwrap();
-        let reread = |_: ()| {
+        let reread = |(): ()| {
             SourceTree::read(
                 before.root(),
-                Repo::open(before.root()).unwrap().entries().unwrap(),
+                &Repo::open(before.root()).unwrap().entries().unwrap(),
             )
             .unwrap()
         };
@@ -404,7 +404,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", home.path().join("link")).unwrap();
         let root = fs::canonicalize(home.path()).unwrap();
         let source =
-            SourceTree::read(&root, Repo::open(&root).unwrap().entries().unwrap()).unwrap();
+            SourceTree::read(&root, &Repo::open(&root).unwrap().entries().unwrap()).unwrap();
         let store = tempfile::tempdir().unwrap();
         let cache = Cache::open(store.path()).unwrap();
         let (tree, _) = source

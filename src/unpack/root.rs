@@ -356,7 +356,7 @@ impl Place {
             Err(Errno::ISDIR) => {}
             Err(error) => return Err(io_error("remove", &self.path)(error)),
         }
-        remove_children(self.open_directory()?, &self.path, 0)?;
+        remove_children(&self.open_directory()?, &self.path, 0)?;
         rustix::fs::unlinkat(&self.folder, self.name(), AtFlags::REMOVEDIR)
             .map_err(io_error("remove", &self.path))
     }
@@ -388,21 +388,21 @@ pub(super) fn children(folder: &OwnedFd, path: &Path) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Empties a folder through descriptors alone, so that a link swapped in is never followed.
-fn remove_children(folder: OwnedFd, path: &Path, depth: usize) -> Result<()> {
+fn remove_children(folder: &OwnedFd, path: &Path, depth: usize) -> Result<()> {
     if depth > DEPTH_LIMIT {
         return Err(refused(path, "folders nest too deep"));
     }
-    for name in children(&folder, path)? {
+    for name in children(folder, path)? {
         let name = OsStr::from_bytes(&name);
-        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+        match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => continue,
             Err(Errno::ISDIR) => {}
             Err(error) => return Err(io_error("remove", &path.join(name))(error)),
         }
         let inner =
-            open_real_directory(&folder, name).map_err(io_error("open", &path.join(name)))?;
-        remove_children(inner, path, depth + 1)?;
-        rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR)
+            open_real_directory(folder, name).map_err(io_error("open", &path.join(name)))?;
+        remove_children(&inner, path, depth + 1)?;
+        rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
             .map_err(io_error("remove", &path.join(name)))?;
     }
     Ok(())

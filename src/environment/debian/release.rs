@@ -346,7 +346,7 @@ mod tests {
         )
     }
 
-    fn is_signature_error(result: Result<Release, EnvironmentError>) -> bool {
+    fn is_signature_error(result: &Result<Release, EnvironmentError>) -> bool {
         matches!(result, Err(EnvironmentError::Signature { .. }))
     }
 
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_changed_index_is_refused() {
-        assert!(is_signature_error(check(
+        assert!(is_signature_error(&check(
             &SIGNED.replace(" 12 main", " 13 main")
         )));
     }
@@ -370,23 +370,23 @@ mod tests {
     #[test]
     fn an_unsigned_index_is_refused() {
         let body = SIGNED.split("-----BEGIN PGP SIGNATURE").next().unwrap();
-        assert!(is_signature_error(check(body)));
+        assert!(is_signature_error(&check(body)));
         let bare = body.split_once("\n\n").unwrap().1;
-        assert!(is_signature_error(check(bare)));
-        assert!(is_signature_error(check("")));
+        assert!(is_signature_error(&check(bare)));
+        assert!(is_signature_error(&check("")));
     }
 
     #[test]
     fn text_outside_of_the_signature_is_refused() {
-        assert!(is_signature_error(check(&format!(
+        assert!(is_signature_error(&check(&format!(
             "Codename: sid\n\n{SIGNED}"
         ))));
-        assert!(is_signature_error(check(&format!(
+        assert!(is_signature_error(&check(&format!(
             "{SIGNED}\nCodename: sid\n"
         ))));
-        assert!(is_signature_error(check(&format!("{SIGNED}{SIGNED}"))));
+        assert!(is_signature_error(&check(&format!("{SIGNED}{SIGNED}"))));
         // Between the armor header and the signed text only hash names may stand.
-        assert!(is_signature_error(check(&SIGNED.replacen(
+        assert!(is_signature_error(&check(&SIGNED.replacen(
             "\n\n",
             "\nCodename: sid\n\n",
             1
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn a_key_outside_of_the_keyring_is_refused() {
         let other = include_bytes!("fixtures/other-keyring.gpg");
-        assert!(is_signature_error(verify_at(
+        assert!(is_signature_error(&verify_at(
             SIGNED,
             other,
             "Sun, 13 Sep 2026 00:00:00 UTC"
