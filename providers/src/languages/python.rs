@@ -435,6 +435,10 @@ fn option<'a>(line: &'a str, names: &[&str]) -> Option<&'a str> {
 /// templates that are no valid Python, hence the last part.
 const COMPILE: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/venv/lib > /dev/null || true";
 
+/// The same for what the build phase adds. What was there before is not written again: it would be in the layer of the
+/// build once more, and each edit of the source would compile all dependencies.
+const COMPILE_NEW: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -c \"import glob, importlib.util as u, os, py_compile as c; [c.compile(f, quiet=2, invalidation_mode=c.PycInvalidationMode.UNCHECKED_HASH) for f in sorted(glob.glob('/opt/venv/lib/**/*.py', recursive=True)) if not os.path.exists(u.cache_from_source(f))]\" || true";
+
 fn decide(facts: &Facts) -> Proposal {
     let mut proposal = Proposal {
         metadata: strings(&["python"]),
@@ -597,7 +601,7 @@ fn commands(facts: &Facts) -> (Vec<String>, Vec<String>) {
             };
             let install = vec![format!("{sync} --no-install-project"), COMPILE.to_owned()];
             let build = if package {
-                vec![format!("{sync} --no-editable"), COMPILE.to_owned()]
+                vec![format!("{sync} --no-editable"), COMPILE_NEW.to_owned()]
             } else {
                 Vec::new()
             };
