@@ -81,14 +81,22 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         base.variables
             .insert("NIXPACKS_METADATA".to_owned(), metadata.join(","));
     }
+    let mut of_procfile = Vec::new();
     let procfile = procfile::layer(repo)?;
     let procfile = procfile.map(|(plan, decisions, warnings)| {
-        planned.decisions.extend(decisions);
+        of_procfile = decisions;
         planned.warnings.extend(warnings);
         plan
     });
     let (plan, decisions) = overrides::apply(&base, procfile, layers);
     plan.phases_in_order()?;
+    planned
+        .decisions
+        .retain(|decision| overrides::holds(decision, &base, &plan));
+    // A start command above the Procfile's is told by its own decision.
+    let said_above = decisions.iter().any(|decision| decision.subject == "start");
+    of_procfile.retain(|decision| !(said_above && decision.subject == "start"));
+    planned.decisions.extend(of_procfile);
     planned.plan = plan;
     planned.decisions.extend(decisions);
     if planned

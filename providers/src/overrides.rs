@@ -327,6 +327,48 @@ fn merge_image(lower: ImageSettings, upper: ImageSettings) -> ImageSettings {
     }
 }
 
+/// What a layer says instead of the providers: how to start, and which packages the setup has.
+fn replacements(base: &BuildPlan, layers: &[(String, BuildPlan)]) -> Vec<Decision> {
+    let start = layers.iter().rev().find_map(|(place, plan)| {
+        let command = plan.start.as_ref()?.cmd.as_ref()?;
+        Some(Decision::new("start", command, format!("{place} says so")))
+    });
+    let known = base
+        .phases
+        .get("setup")
+        .is_some_and(|setup| setup.nix_pkgs.is_some());
+    let packages = layers
+        .iter()
+        .rev()
+        .filter(|_| known)
+        .find_map(|(place, plan)| {
+            let packages = plan.phases.get("setup")?.nix_pkgs.as_ref()?;
+            let extends = packages.iter().any(|name| name == "..." || name == "@auto");
+            let reason = format!("{place} says so, instead of what was found");
+            (!extends).then(|| Decision::new("packages", packages.join(", "), reason))
+        });
+    start.into_iter().chain(packages).collect()
+}
+
+/// Whether a provider's decision still holds in the finished plan: one about the start command or a tool of the setup
+/// does not when a layer replaced it.
+pub(crate) fn holds(decision: &Decision, base: &BuildPlan, plan: &BuildPlan) -> bool {
+    fn command(plan: &BuildPlan) -> Option<&String> {
+        plan.start.as_ref()?.cmd.as_ref()
+    }
+    fn tool<'a>(plan: &'a BuildPlan, name: &str) -> Option<&'a String> {
+        let tools = plan.phases.get("setup")?.nix_pkgs.as_ref()?;
+        tools
+            .iter()
+            .find(|entry| entry.split('@').next() == Some(name))
+    }
+    if decision.subject == "start" {
+        return command(base) == command(plan);
+    }
+    tool(base, &decision.subject).is_none()
+        || tool(base, &decision.subject) == tool(plan, &decision.subject)
+}
+
 /// Puts all layers over the providers' plan and finishes it.
 pub(crate) fn apply(
     base: &BuildPlan,
@@ -334,6 +376,7 @@ pub(crate) fn apply(
     layers: Layers,
 ) -> (BuildPlan, Vec<Decision>) {
     let mut decisions = layers.decisions;
+    decisions.extend(replacements(base, &layers.plans));
     let uppers: Vec<BuildPlan> = procfile
         .into_iter()
         .chain(layers.plans.into_iter().map(|(_, plan)| plan))

@@ -274,3 +274,28 @@ proptest! {
         read_all(READ[index], &words.concat());
     }
 }
+
+#[test]
+fn what_a_file_replaces_is_not_told_as_decided_by_a_provider() {
+    let told = |config: &str| {
+        let mut files = NODE.to_vec();
+        files.push(("nixpacks.toml", config));
+        let planned = plan(&Repo::in_memory(&files), &Overrides::default()).unwrap();
+        let line = |decision: &Decision| format!("{}: {}", decision.subject, decision.choice);
+        let subjects = ["nodejs", "packages", "start"];
+        let told = planned.decisions.iter();
+        told.filter(|decision| subjects.contains(&decision.subject.as_str()))
+            .map(line)
+            .collect::<Vec<_>>()
+    };
+    let config = "[phases.setup]\nnixPkgs = ['nodejs_20', 'ffmpeg']\n[start]\ncmd = 'node b.js'";
+    assert_eq!(
+        told(config),
+        ["start: node b.js", "packages: nodejs_20, ffmpeg"]
+    );
+    let config = "[phases.setup]\nnixPkgs = ['...', 'ffmpeg']";
+    let told = told(config);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("nodejs: 22"), "{told:?}");
+    assert!(told[1].starts_with("start: node 'it"), "{told:?}");
+}

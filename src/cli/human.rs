@@ -74,7 +74,7 @@ impl Human {
     }
 
     fn started(&self, state: &mut State, step: String, title: &str) {
-        let title = text::escape(title);
+        let title = text::brief(&text::escape(title));
         let bar = state.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {

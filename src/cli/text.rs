@@ -18,6 +18,26 @@ pub fn escape(text: &str) -> String {
     clean
 }
 
+/// The longest title of a step, in characters.
+const TITLE: usize = 100;
+
+/// A title that fits a line: of several commands the first ones. `plan` and the log of the output have all.
+pub fn brief(title: &str) -> String {
+    if title.chars().count() <= TITLE {
+        return title.to_owned();
+    }
+    let mut kept = 0;
+    for (end, _) in title.match_indices(" && ") {
+        if title[..end].chars().count() <= TITLE {
+            kept = end;
+        }
+    }
+    match kept {
+        0 => title.chars().take(TITLE).chain(['…']).collect(),
+        kept => format!("{} && …", &title[..kept]),
+    }
+}
+
 /// Removes control sequences from a command's output; colours stay where they are wanted.
 pub fn strip(line: &str, colours: bool) -> String {
     let mut clean = String::with_capacity(line.len());
@@ -117,5 +137,16 @@ mod tests {
             "xy\x1b[38:5:1mz\x1b[0m"
         );
         assert_eq!(strip("10%\r20%\r30%", false), "30%");
+    }
+
+    #[test]
+    fn a_long_title_keeps_its_first_commands() {
+        let long = "x".repeat(90);
+        assert_eq!(brief("install: a && b"), "install: a && b");
+        assert_eq!(
+            brief(&format!("a: {long} && b && {long}")),
+            format!("a: {long} && b && …")
+        );
+        assert_eq!(brief(&"ä".repeat(120)), "ä".repeat(100) + "…");
     }
 }

@@ -4,8 +4,9 @@
 //! - Version from: `NIXPACKS_PYTHON_VERSION`, `.python-version`, `runtime.txt`, `.tool-versions`, mise.toml, pyproject.toml `requires-python`
 //! - Installs with: `pip install -r requirements.txt`, else `uv sync` for a pyproject.toml, frozen when there is a uv.lock
 //! - Builds with: `uv sync` once more when the project itself is a package
-//! - Starts with: Django, `FastAPI` or Flask by their dependency, `main.py`, `app.py`, `python -m PROJECT`
+//! - Starts with: Django, `FastAPI` or Flask by their dependency, `main.py`, `app.py`, `python -m PROJECT`, the command in `project.scripts`
 
+mod libraries;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +72,7 @@ struct Project {
     dependencies: Vec<String>,
     readme: Option<toml::Value>,
     license: Option<toml::Value>,
+    scripts: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,11 +138,13 @@ impl Facts {
             Manager::Uv { .. } => uv_manifests(repo, pyproject.as_deref(), requirements.local),
             Manager::None => Err("nothing is installed".to_owned()),
         };
-        let project = pyproject
-            .as_ref()
-            .and_then(|one| one.project.as_ref())
-            .and_then(|project| project.name.clone());
-        let chosen = start::choose(repo, &requirements.names, project.as_deref(), &mut warnings)?;
+        let project = pyproject.as_ref().and_then(|one| one.project.as_ref());
+        let itself = start::Itself {
+            name: project.and_then(|project| project.name.as_deref()),
+            scripts: project.and_then(|project| project.scripts.as_ref()),
+            installed: matches!(manager, Manager::Uv { package: true, .. }),
+        };
+        let chosen = start::choose(repo, &requirements.names, &itself, &mut warnings)?;
         Ok(Self {
             python: python_version(request, pyproject.as_deref())?,
             manager,
@@ -431,6 +435,10 @@ fn option<'a>(line: &'a str, names: &[&str]) -> Option<&'a str> {
 /// templates that are no valid Python, hence the last part.
 const COMPILE: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/venv/lib > /dev/null || true";
 
+/// The same for what the build phase adds. What was there before is not written again: it would be in the layer of the
+/// build once more, and each edit of the source would compile all dependencies.
+const COMPILE_NEW: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -c \"import glob, importlib.util as u, os, py_compile as c; [c.compile(f, quiet=2, invalidation_mode=c.PycInvalidationMode.UNCHECKED_HASH) for f in sorted(glob.glob('/opt/venv/lib/**/*.py', recursive=True)) if not os.path.exists(u.cache_from_source(f))]\" || true";
+
 fn decide(facts: &Facts) -> Proposal {
     let mut proposal = Proposal {
         metadata: strings(&["python"]),
@@ -442,11 +450,10 @@ fn decide(facts: &Facts) -> Proposal {
     proposal.decisions.push(facts.python.decision.clone());
     proposal.plan.variables = variables(facts);
     proposal.plan.phases = phases(facts, &mut proposal.decisions);
-    if facts.dependencies.contains("psycopg2") {
-        proposal.warnings.push("psycopg2 compiles against libpq: use psycopg2-binary, or add libpq-dev and libpq5 to aptPkgs".to_owned());
-    }
+    let libraries = libraries::of(&facts.dependencies);
     let mut start = Start {
         nix_pkgs: Some(vec![facts.python.entry()]),
+        apt_pkgs: Some(libraries.run).filter(|packages| !packages.is_empty()),
         ..Start::default()
     };
     match &facts.start {
@@ -496,14 +503,11 @@ fn phases(facts: &Facts, decisions: &mut Vec<Decision>) -> BTreeMap<String, Phas
     if matches!(facts.manager, Manager::Uv { .. }) {
         tools.push("uv".to_owned());
     }
-    if facts.dependencies.contains("psycopg2") {
+    let libraries = libraries::of(&facts.dependencies);
+    if libraries.compiles {
         tools.push("gcc".to_owned());
-        decisions.push(Decision::new(
-            "compiler",
-            "gcc",
-            "psycopg2 has no wheels; at build time alone",
-        ));
     }
+    decisions.extend(libraries.decisions);
     if facts.git {
         tools.push("git".to_owned());
         decisions.push(Decision::new(
@@ -516,6 +520,7 @@ fn phases(facts: &Facts, decisions: &mut Vec<Decision>) -> BTreeMap<String, Phas
         "setup".to_owned(),
         Phase {
             nix_pkgs: Some(tools),
+            apt_pkgs: Some(libraries.build).filter(|packages| !packages.is_empty()),
             ..Phase::default()
         },
     )]);
@@ -596,7 +601,7 @@ fn commands(facts: &Facts) -> (Vec<String>, Vec<String>) {
             };
             let install = vec![format!("{sync} --no-install-project"), COMPILE.to_owned()];
             let build = if package {
-                vec![format!("{sync} --no-editable"), COMPILE.to_owned()]
+                vec![format!("{sync} --no-editable"), COMPILE_NEW.to_owned()]
             } else {
                 Vec::new()
             };

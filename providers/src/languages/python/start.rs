@@ -1,9 +1,9 @@
 //! How a Python application starts.
 //!
 //! Owns the order Django, `FastAPI`, Flask, plain script, and the search for the application object. The object is looked
-//! for in the usual modules, line by line; no source is executed.
+//! for in the usual modules, then in the packages of the repository, line by line; no source is executed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::languages::quote;
 use crate::plan::PlanError;
@@ -36,10 +36,54 @@ const MODULES: [&str; 16] = [
     "backend/main.py",
 ];
 
+/// Where the application object is in a package, as `flask` and its tutorial have it.
+const PACKAGE_MODULES: [&str; 8] = [
+    "__init__.py",
+    "main.py",
+    "app.py",
+    "wsgi.py",
+    "asgi.py",
+    "api.py",
+    "server.py",
+    "application.py",
+];
+
+/// Packages that may make applications of their own, none of which is the program.
+const NOT_THE_PROGRAM: [&str; 5] = ["tests", "test", "docs", "examples", "scripts"];
+
+/// What pyproject.toml says of the project itself.
+#[derive(Default)]
+pub(super) struct Itself<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) scripts: Option<&'a BTreeMap<String, String>>,
+    /// Whether the build installs it, so that its packages are found without `src/`.
+    pub(super) installed: bool,
+}
+
+impl Itself<'_> {
+    /// The name as Python imports it.
+    fn module(&self) -> Option<String> {
+        let module = self.name?.replace(['-', '.'], "_");
+        identifier(&module).then_some(module)
+    }
+
+    /// The command that starts it: the only one, else the one of its name.
+    fn script(&self) -> Option<&str> {
+        let scripts = self.scripts.filter(|_| self.installed)?;
+        let name = match scripts.len() {
+            1 => scripts.keys().next()?,
+            _ => scripts
+                .keys()
+                .find(|name| Some(name.as_str()) == self.name)?,
+        };
+        Some(name)
+    }
+}
+
 pub(super) fn choose(
     repo: &Repo,
     names: &BTreeSet<String>,
-    project: Option<&str>,
+    project: &Itself,
     warnings: &mut Vec<String>,
 ) -> Result<Chosen, PlanError> {
     let has = |name: &str| names.contains(name);
@@ -47,14 +91,15 @@ pub(super) fn choose(
         return django(repo, names, warnings);
     }
     if has("fastapi")
-        && let Some(found) = object(repo, "FastAPI")?
+        && let Some(found) = object(repo, "FastAPI", project)?
     {
         let server = has("uvicorn") || has("fastapi[standard]");
         if server {
-            let command = format!(
-                "uvicorn {} --host 0.0.0.0 --port ${{PORT:-8000}}",
-                quote(&found.target())
-            );
+            let factory = if found.factory { " --factory" } else { "" };
+            let command = found.command(&format!(
+                "uvicorn{factory} {} --host 0.0.0.0 --port ${{PORT:-8000}}",
+                quote(&found.target(false))
+            ));
             return Ok(chosen(
                 command,
                 "FastAPI, by its dependency",
@@ -65,22 +110,22 @@ pub(super) fn choose(
         warnings.push("fastapi needs a server: add uvicorn to the dependencies".to_owned());
     }
     if has("flask")
-        && let Some(found) = object(repo, "Flask")?
+        && let Some(found) = object(repo, "Flask", project)?
     {
         let command = if has("gunicorn") {
-            format!(
+            found.command(&format!(
                 "gunicorn --bind 0.0.0.0:${{PORT:-8000}} {}",
-                quote(&found.target())
-            )
+                quote(&found.target(true))
+            ))
         } else {
             warnings.push(
                 "flask's own server is for development: add gunicorn to the dependencies"
                     .to_owned(),
             );
-            format!(
+            found.command(&format!(
                 "flask --app {} run --host 0.0.0.0 --port ${{PORT:-8000}}",
-                quote(&found.target())
-            )
+                quote(&found.target(true))
+            ))
         };
         return Ok(chosen(command, "Flask, by its dependency", &found, "flask"));
     }
@@ -90,35 +135,37 @@ pub(super) fn choose(
     })
 }
 
-fn script(repo: &Repo, project: Option<&str>) -> Option<(String, Decision)> {
+fn script(repo: &Repo, project: &Itself) -> Option<(String, Decision)> {
+    let start = |command: String, reason: &str, evidence| {
+        let decision = Decision::new("start", command.clone(), reason).from(evidence);
+        Some((command, decision))
+    };
     if let Some(file) = ["main.py", "app.py"]
         .into_iter()
         .find(|file| repo.in_image(file))
     {
-        let command = format!("python {file}");
-        return Some((
-            command.clone(),
-            Decision::new("start", command, "found").from(Evidence::file(file, "at the root")),
-        ));
+        let evidence = Evidence::file(file, "at the root");
+        return start(format!("python {file}"), "found", evidence);
     }
-    let module = project?.replace(['-', '.'], "_");
-    let valid = module
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    let file = [
-        format!("{module}/__main__.py"),
-        format!("src/{module}/__main__.py"),
-    ]
-    .into_iter()
-    .find(|file| repo.in_image(file))?;
-    let command = format!("python -m {module}");
-    let evidence = Evidence::file(&file, "the project's own module");
-    valid.then(|| {
-        (
-            command.clone(),
-            Decision::new("start", command, "the project's name").from(evidence),
-        )
-    })
+    if let Some(module) = project.module() {
+        let file = [
+            format!("{module}/__main__.py"),
+            format!("src/{module}/__main__.py"),
+        ]
+        .into_iter()
+        .find(|file| repo.in_image(file));
+        if let Some(file) = file {
+            let evidence = Evidence::file(&file, "the project's own module");
+            return start(
+                format!("python -m {module}"),
+                "the project's name",
+                evidence,
+            );
+        }
+    }
+    let name = project.script()?;
+    let evidence = Evidence::key("pyproject.toml", "project.scripts", None, name);
+    start(quote(name), "the project's own command", evidence)
 }
 
 fn chosen(command: String, reason: &str, found: &Object, framework: &'static str) -> Chosen {
@@ -217,48 +264,105 @@ struct Object {
     file: String,
     line: usize,
     name: String,
+    /// Whether the name is a function that makes it.
+    factory: bool,
+    /// The folder that packages are below, when Python does not find them by itself.
+    below: Option<&'static str>,
 }
 
 impl Object {
-    /// `package.module:name`.
-    fn target(&self) -> String {
-        let module = self
-            .file
-            .trim_end_matches(".py")
-            .trim_end_matches("/__init__")
-            .replace('/', ".");
-        format!("{module}:{}", self.name)
+    /// `package.module:name`; a factory is called where the server takes an expression.
+    fn target(&self, expression: bool) -> String {
+        let module = self.file.trim_end_matches(".py");
+        let module = module.trim_end_matches("/__init__").replace('/', ".");
+        let call = if self.factory && expression { "()" } else { "" };
+        format!("{module}:{}{call}", self.name)
+    }
+
+    fn command(&self, server: &str) -> String {
+        match self.below {
+            Some(folder) => format!("PYTHONPATH={folder} {server}"),
+            None => server.to_owned(),
+        }
     }
 }
 
 /// The first `NAME = Class(...)` at the left margin of a usual module, else a factory `def create_app()`.
-fn object(repo: &Repo, class: &str) -> Result<Option<Object>, PlanError> {
+fn object(repo: &Repo, class: &str, project: &Itself) -> Result<Option<Object>, PlanError> {
     for file in MODULES
         .into_iter()
         .filter(|file| repo.is_file(file) && repo.in_image(file))
     {
-        let text = repo.text(file)?.unwrap_or_default();
-        for (index, line) in text.lines().enumerate() {
-            if let Some(name) = assigned(line, class) {
-                return Ok(Some(Object {
-                    file: file.to_owned(),
-                    line: index + 1,
-                    name,
-                }));
-            }
-        }
-        let factory = text
-            .lines()
-            .position(|line| line.starts_with("def create_app("));
-        if let Some(index) = factory.filter(|_| class == "Flask") {
+        if let Some((line, name, factory)) = made_in(repo, file, class)? {
             return Ok(Some(Object {
                 file: file.to_owned(),
-                line: index + 1,
-                name: "create_app()".to_owned(),
+                line,
+                name,
+                factory,
+                below: None,
+            }));
+        }
+    }
+    for package in packages(repo, project)? {
+        let modules = PACKAGE_MODULES
+            .into_iter()
+            .map(|module| format!("{package}/{module}"))
+            .filter(|file| repo.is_file(file) && repo.in_image(file));
+        for file in modules {
+            let Some((line, name, factory)) = made_in(repo, &file, class)? else {
+                continue;
+            };
+            let inner = file.strip_prefix("src/").map(str::to_owned);
+            let below = inner.as_ref().filter(|_| !project.installed).map(|_| "src");
+            return Ok(Some(Object {
+                file: inner.unwrap_or(file),
+                line,
+                name,
+                factory,
+                below,
             }));
         }
     }
     Ok(None)
+}
+
+/// The packages at the root and below `src/`, the project's own first.
+fn packages(repo: &Repo, project: &Itself) -> Result<Vec<String>, PlanError> {
+    let mut found = repo.glob("*/__init__.py")?;
+    found.extend(repo.glob("src/*/__init__.py")?);
+    let mut packages: Vec<String> = found
+        .into_iter()
+        .filter_map(|file| file.strip_suffix("/__init__.py").map(str::to_owned))
+        .filter(|package| {
+            let name = package.rsplit('/').next().unwrap_or_default();
+            identifier(name) && !NOT_THE_PROGRAM.contains(&name)
+        })
+        .collect();
+    let own = project.module();
+    packages.sort_by_key(|package| package.rsplit('/').next().map(str::to_owned) != own);
+    Ok(packages)
+}
+
+/// Where in a file the object is made: the line, the name, whether that is a factory.
+fn made_in(
+    repo: &Repo,
+    file: &str,
+    class: &str,
+) -> Result<Option<(usize, String, bool)>, PlanError> {
+    let text = repo.text(file)?.unwrap_or_default();
+    let object = text
+        .lines()
+        .enumerate()
+        .find_map(|(index, line)| Some((index + 1, assigned(line, class)?, false)));
+    let factory = || {
+        // Only the framework's name tells a factory of FastAPI from any other function.
+        let index = text
+            .lines()
+            .position(|line| line.starts_with("def create_app("))
+            .filter(|_| class == "Flask" || text.contains(class))?;
+        Some((index + 1, "create_app".to_owned(), true))
+    };
+    Ok(object.or_else(factory))
 }
 
 /// The name that a line binds to a new object: `app: Flask = flask.Flask(__name__)` is `app`.

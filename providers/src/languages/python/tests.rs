@@ -217,13 +217,75 @@ fn managers_that_are_not_here_are_told() {
 }
 
 #[test]
-fn psycopg2_without_wheels_asks_for_a_compiler_and_the_binary_one_does_not() {
-    let tools = |text: &str| {
-        propose(&[("requirements.txt", text)]).plan.phases["setup"]
-            .nix_pkgs
-            .clone()
-            .unwrap()
+fn psycopg2_without_wheels_asks_for_a_compiler_and_libpq_and_the_binary_one_does_not() {
+    let plan = |text: &str| {
+        let plan = propose(&[("requirements.txt", text), ("main.py", "")]).plan;
+        let setup = plan.phases["setup"].clone();
+        (setup.nix_pkgs.unwrap(), setup.apt_pkgs, plan.start.unwrap())
     };
-    assert_eq!(tools("psycopg2"), ["python@3.13", "gcc"]);
-    assert_eq!(tools("psycopg2-binary"), ["python@3.13"]);
+    let (tools, build, start) = plan("psycopg2");
+    assert_eq!(tools, ["python@3.13", "gcc"]);
+    assert_eq!(build.unwrap(), ["libpq-dev"]);
+    assert_eq!(start.nix_pkgs.unwrap(), ["python@3.13"]);
+    assert_eq!(start.apt_pkgs.unwrap(), ["libpq5"]);
+    let (tools, build, start) = plan("psycopg2-binary");
+    assert_eq!(tools, ["python@3.13"]);
+    assert_eq!((build, start.apt_pkgs), (None, None));
+}
+
+#[test]
+fn what_is_called_at_run_time_alone_needs_no_compiler() {
+    let plan = propose(&[("requirements.txt", "pydub\npdf2image"), ("main.py", "")]).plan;
+    assert_eq!(
+        plan.phases["setup"].nix_pkgs.as_deref().unwrap(),
+        ["python@3.13"]
+    );
+    assert_eq!(
+        plan.start.unwrap().apt_pkgs.unwrap(),
+        ["ffmpeg", "poppler-utils"]
+    );
+}
+
+#[test]
+fn the_application_is_found_in_a_package_of_any_name() {
+    let factory = "import flask\ndef create_app(test_config=None):\n    pass";
+    let requirements = ("requirements.txt", "flask\ngunicorn");
+    assert_eq!(
+        start(&[
+            requirements,
+            ("tests/__init__.py", factory),
+            ("zoo/__init__.py", factory)
+        ]),
+        "gunicorn --bind 0.0.0.0:${PORT:-8000} 'zoo:create_app()'"
+    );
+    assert_eq!(
+        start(&[
+            requirements,
+            ("src/zoo/__init__.py", ""),
+            ("src/zoo/wsgi.py", "app = Flask('a')")
+        ]),
+        "PYTHONPATH=src gunicorn --bind 0.0.0.0:${PORT:-8000} zoo.wsgi:app"
+    );
+}
+
+#[test]
+fn a_project_that_is_installed_is_found_without_its_source_folder() {
+    let pyproject = "[project]\nname = 'the-zoo'\nversion = '1'\ndependencies = ['fastapi[standard]']\n[project.scripts]\nzoo-keeper = 'the_zoo:main'\n[build-system]\nrequires = []";
+    let files = [
+        ("pyproject.toml", pyproject),
+        ("uv.lock", ""),
+        ("ark/__init__.py", "app = FastAPI()"),
+        ("src/the_zoo/__init__.py", ""),
+    ];
+    let with = |file, text| [&files[..], &[(file, text)]].concat();
+    assert_eq!(
+        start(&with("src/the_zoo/api.py", "app = FastAPI()")),
+        "uvicorn the_zoo.api:app --host 0.0.0.0 --port ${PORT:-8000}"
+    );
+    let factory = "from fastapi import FastAPI\ndef create_app() -> FastAPI:";
+    assert_eq!(
+        start(&with("src/the_zoo/api.py", factory)),
+        "uvicorn --factory the_zoo.api:create_app --host 0.0.0.0 --port ${PORT:-8000}"
+    );
+    assert_eq!(start(&[files[0], files[1], files[3]]), "zoo-keeper");
 }
