@@ -485,7 +485,7 @@ fn when_the_parent_is_told_to_end_the_command_is_told_and_ends() {
     let mut text = String::new();
     let engine = Native::with_program(env!("CARGO_BIN_EXE_packwright"));
     let result = engine.run(&job, &interrupt, &mut |_, line| {
-        text.push_str(&String::from_utf8_lossy(line))
+        text.push_str(&String::from_utf8_lossy(line));
     });
     assert!(matches!(result, Err(EngineError::Interrupted)));
     assert!(text.contains("told"), "{text}");
