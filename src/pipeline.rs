@@ -6,15 +6,17 @@
 //! ```
 
 mod assemble;
+mod hooks;
 mod phases;
 pub mod run;
 mod source;
+mod start;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use packwright_providers::{BuildPlan, Overrides, Phase, PlanError, Planned, Repo};
+use packwright_providers::{BuildPlan, Overrides, PlanError, Planned, Repo};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
@@ -201,7 +203,7 @@ impl Build<'_> {
 
     fn build(&self) -> Result<Built, PipelineError> {
         let repo = Repo::open(&self.options.source).map_err(PlanError::from)?;
-        let plan = &with_phases_for_hooks(self.plan(&repo)?.plan);
+        let plan = &hooks::with_phases_for_hooks(self.plan(&repo)?.plan);
         let request = EnvironmentRequest::from_plan(plan);
         let lock =
             crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
@@ -212,7 +214,7 @@ impl Build<'_> {
         let held = self.store.hold()?;
         let layers = assemble::layers(self, plan, &source, &roots, &results)?;
         let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers)?;
-        self.check_start(plan, &spec, &roots, &source, &results)?;
+        start::check(self, plan, &spec, &roots, &source, &results)?;
         let image = self.store.write_image(&spec, &self.options.names)?;
         drop(held);
         self.smoke_test(plan, &image)?;
@@ -324,155 +326,6 @@ impl Build<'_> {
         }
         Ok(())
     }
-
-    /// Refuses a start command whose program is nowhere in the image, where that can be told.
-    fn check_start(
-        &self,
-        plan: &BuildPlan,
-        spec: &crate::image::ImageSpec,
-        roots: &crate::environment::Roots,
-        source: &source::SourceTree,
-        results: &phases::Results,
-    ) -> Result<(), PipelineError> {
-        let Some(command) = plan.start.as_ref().and_then(|start| start.cmd.as_deref()) else {
-            return Ok(());
-        };
-        let Some(program) = program_of(command) else {
-            return Ok(());
-        };
-        let search = spec
-            .env
-            .iter()
-            .find_map(|entry| entry.strip_prefix("PATH="))
-            .unwrap_or(SYSTEM_PATH);
-        let places: Vec<String> = if program.contains('/') {
-            vec![absolute_program(program)]
-        } else {
-            search
-                .split(':')
-                .map(|folder| format!("{}/{program}", folder.trim_matches('/')))
-                .collect()
-        };
-        let trees: Vec<&Path> = roots
-            .run
-            .iter()
-            .map(|tree| tree.dir.as_path())
-            .chain(results.steps.iter().map(|step| step.dir.as_path()))
-            .collect();
-        let found = places.iter().any(|place| {
-            let in_source = Path::new(place).strip_prefix(source::APP);
-            trees
-                .iter()
-                .any(|tree| tree.join(place).symlink_metadata().is_ok())
-                || in_source
-                    .is_ok_and(|inside| source.root().join(inside).symlink_metadata().is_ok())
-        });
-        if found {
-            return Ok(());
-        }
-        let error = PipelineError::StartNotFound {
-            program: program.to_owned(),
-            command: command.to_owned(),
-        };
-        if self.options.allow_no_start {
-            self.report.event(Event::Warning {
-                message: error.to_string(),
-            });
-            return Ok(());
-        }
-        Err(error)
-    }
-}
-
-/// The commands before and after a phase.
-fn hooks_of<'p>(plan: &'p BuildPlan, phase: &str) -> (&'p [String], &'p [String]) {
-    let Some(hooks) = &plan.hooks else {
-        return (&[], &[]);
-    };
-    let (before, after) = match phase {
-        "install" => (&hooks.pre_install, &hooks.post_install),
-        "build" => (&hooks.pre_build, &hooks.post_build),
-        "test" => (&hooks.pre_test, &hooks.post_test),
-        "package" => (&hooks.pre_package, &None),
-        _ => (&None, &None),
-    };
-    (
-        before.as_deref().unwrap_or_default(),
-        after.as_deref().unwrap_or_default(),
-    )
-}
-
-/// A phase's commands with the hooks around it.
-fn commands_of(plan: &BuildPlan, name: &str, phase: &Phase) -> Vec<String> {
-    let (before, after) = hooks_of(plan, name);
-    let own = phase.cmds.as_deref().unwrap_or_default();
-    let all = before.iter().chain(own).chain(after);
-    all.filter(|command| !command.trim().is_empty())
-        .cloned()
-        .collect()
-}
-
-/// Gives hooks a phase to hang on where the plan has none: `package` after everything, `install`,
-/// `build` and `test` in their order.
-fn with_phases_for_hooks(mut plan: BuildPlan) -> BuildPlan {
-    const ORDER: [&str; 5] = ["setup", "install", "build", "test", "package"];
-    for (at, name) in ORDER.into_iter().enumerate() {
-        let (before, after) = hooks_of(&plan, name);
-        if before.is_empty() && after.is_empty() || plan.phases.contains_key(name) {
-            continue;
-        }
-        let earlier: Vec<String> = match name {
-            "package" => plan.phases.keys().cloned().collect(),
-            _ => ORDER[..at]
-                .iter()
-                .filter(|phase| plan.phases.contains_key(**phase))
-                .map(ToString::to_string)
-                .collect(),
-        };
-        let phase = Phase {
-            depends_on: Some(earlier),
-            ..Phase::default()
-        };
-        plan.phases.insert(name.to_owned(), phase);
-        let Some(next) = ORDER
-            .get(at + 1)
-            .and_then(|next| plan.phases.get_mut(*next))
-        else {
-            continue;
-        };
-        next.depends_on
-            .get_or_insert_default()
-            .push(name.to_owned());
-    }
-    plan
-}
-
-/// The program of a start command that is a plain call; `None` where a shell decides.
-fn program_of(command: &str) -> Option<&str> {
-    const BUILTINS: [&str; 14] = [
-        ".", ":", "[", "[[", "cd", "echo", "eval", "exec", "export", "if", "source", "test",
-        "ulimit", "while",
-    ];
-    let word = command.split_whitespace().next()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./+@".contains(&byte);
-    (word.bytes().all(plain) && !BUILTINS.contains(&word)).then_some(word)
-}
-
-/// A program's path in the root, without a leading slash; relative ones lie in the app.
-fn absolute_program(program: &str) -> String {
-    let path = if program.starts_with('/') {
-        PathBuf::from(program)
-    } else {
-        Path::new("/app").join(program)
-    };
-    let parts: Vec<String> = path
-        .components()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
-            _ => None,
-        })
-        .collect();
-    parts.join("/")
 }
 
 /// `PATH` with the given entries before the system's.
@@ -600,45 +453,6 @@ impl RootRunner for Build<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_program_of_a_plain_start_command_is_known() {
-        assert_eq!(program_of("npm run start"), Some("npm"));
-        assert_eq!(program_of("./out --port $PORT"), Some("./out"));
-        assert_eq!(program_of("PORT=3 node x"), None);
-        assert_eq!(program_of("[[ -z $PORT ]] && x"), None);
-        assert_eq!(program_of("$CMD"), None);
-        assert_eq!(absolute_program("./out"), "app/out");
-        assert_eq!(absolute_program("/usr/bin/env"), "usr/bin/env");
-    }
-
-    #[test]
-    fn hooks_without_their_phase_get_one_in_its_order() {
-        use packwright_providers::Hooks;
-        let mut plan = BuildPlan::default();
-        plan.phases.insert("setup".to_owned(), Phase::default());
-        plan.phases.insert(
-            "build".to_owned(),
-            Phase {
-                cmds: Some(vec!["b".to_owned()]),
-                ..Phase::default()
-            },
-        );
-        let command = |text: &str| Some(vec![text.to_owned()]);
-        plan.hooks = Some(Hooks {
-            pre_install: command("i"),
-            post_build: command("a"),
-            pre_package: command("p"),
-            ..Hooks::default()
-        });
-        let plan = with_phases_for_hooks(plan);
-        let order = plan.phases_in_order().unwrap();
-        let commands: Vec<String> = order
-            .into_iter()
-            .flat_map(|name| commands_of(&plan, name, &plan.phases[name]))
-            .collect();
-        assert_eq!(commands, ["i", "b", "a", "p"]);
-    }
 
     #[test]
     fn assets_stay_in_their_folder() {

@@ -164,7 +164,7 @@ impl<'a> State<'a> {
         for path in phase.paths.iter().flatten() {
             self.results.path.insert(0, path.clone());
         }
-        let commands = super::commands_of(self.plan, name, phase);
+        let commands = super::hooks::commands_of(self.plan, name, phase);
         if commands.is_empty() {
             return Ok(());
         }
