@@ -5,10 +5,12 @@
 
 mod archive;
 mod compress;
+mod document;
 mod layer;
 mod reference;
 mod store;
 mod tar;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 
@@ -16,12 +18,11 @@ use thiserror::Error;
 
 pub use archive::{Destination, export};
 pub use compress::Compression;
+pub use document::{Healthcheck, ImageSpec, Layer, RuntimeConfig, StoredImage, WrittenImage};
 pub use layer::{LayerContent, LayerDescriptor, write_layer};
 pub use reference::Reference;
-pub use store::{
-    Healthcheck, ImageSpec, ImageStore, Layer, RuntimeConfig, StoredImage, WrittenImage,
-    unpack_layer,
-};
+pub use store::ImageStore;
+pub use unpack::unpack_layer;
 
 use crate::unpack::UnpackError;
 

@@ -10,9 +10,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::document::{Descriptor, Index};
 use super::reference::Reference;
-use super::store::{Descriptor, ImageStore, Index, REF_NAME, unpack};
+use super::store::{ImageStore, REF_NAME};
 use super::tar::{Header, Kind, write_end, write_header, write_padding};
+use super::unpack::unpack;
 use super::{ImageError, io_error};
 use crate::unpack::Whiteouts;
 
@@ -220,8 +222,10 @@ fn write_archive_to(
     to: &mut dyn Write,
 ) -> Result<(), ImageError> {
     let manifest = store.manifest(digest)?;
-    let mut index = Index::default();
-    index.manifests = entries(store, digest, names)?;
+    let index = Index {
+        manifests: entries(store, digest, names)?,
+        ..Index::default()
+    };
     let blob = |digest: &str| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
     let mut blobs: Vec<(String, u64)> = manifest
         .layers
