@@ -19,7 +19,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// The longest title of a step, in characters.
-const TITLE: usize = 100;
+const TITLE: usize = 120;
 
 /// A title that fits a line: of several commands the first ones. `plan` and the log of the output have all.
 pub fn brief(title: &str) -> String {
@@ -141,12 +141,12 @@ mod tests {
 
     #[test]
     fn a_long_title_keeps_its_first_commands() {
-        let long = "x".repeat(90);
+        let long = "x".repeat(110);
         assert_eq!(brief("install: a && b"), "install: a && b");
         assert_eq!(
             brief(&format!("a: {long} && b && {long}")),
             format!("a: {long} && b && …")
         );
-        assert_eq!(brief(&"ä".repeat(120)), "ä".repeat(100) + "…");
+        assert_eq!(brief(&"ä".repeat(150)), "ä".repeat(120) + "…");
     }
 }

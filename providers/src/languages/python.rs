@@ -584,14 +584,22 @@ fn phase(after: &str, cmds: Vec<String>, facts: &Facts, files: Option<Vec<String
 
 /// The commands of install and build.
 fn commands(facts: &Facts) -> (Vec<String>, Vec<String>) {
+    // Debug information names the folder in which pip compiled, another one each time.
+    let flags = if libraries::of(&facts.dependencies).compiles {
+        "CFLAGS=\"-g0 $CFLAGS\" "
+    } else {
+        ""
+    };
     match facts.manager {
         Manager::None => (Vec::new(), Vec::new()),
         Manager::Pip => {
             let pip = "/opt/venv/bin/pip install --no-compile -r requirements.txt";
-            (
-                strings(&["python3 -m venv /opt/venv", pip, COMPILE]),
-                Vec::new(),
-            )
+            let install = vec![
+                "python3 -m venv /opt/venv".to_owned(),
+                format!("{flags}{pip}"),
+                COMPILE.to_owned(),
+            ];
+            (install, Vec::new())
         }
         Manager::Uv { locked, package } => {
             let sync = if locked {
@@ -599,9 +607,19 @@ fn commands(facts: &Facts) -> (Vec<String>, Vec<String>) {
             } else {
                 "uv sync --no-dev"
             };
-            let install = vec![format!("{sync} --no-install-project"), COMPILE.to_owned()];
+            // What is built from the source gets a file with the times of its files; two builds would differ by it.
+            let from_source = format!("UV_NO_INSTALLER_METADATA=1 {sync}");
+            let first = if facts.manifests.is_ok() {
+                sync
+            } else {
+                &from_source
+            };
+            let install = vec![format!("{first} --no-install-project"), COMPILE.to_owned()];
             let build = if package {
-                vec![format!("{sync} --no-editable"), COMPILE_NEW.to_owned()]
+                vec![
+                    format!("{from_source} --no-editable"),
+                    COMPILE_NEW.to_owned(),
+                ]
             } else {
                 Vec::new()
             };

@@ -100,7 +100,7 @@ fn a_uv_lock_is_installed_frozen_and_a_package_in_the_build_phase() {
     let packaged = propose(&[("pyproject.toml", &packaged)]);
     assert_eq!(
         packaged.plan.phases["build"].cmds.as_ref().unwrap()[0],
-        "uv sync --no-dev --no-editable"
+        "UV_NO_INSTALLER_METADATA=1 uv sync --no-dev --no-editable"
     );
     assert!(
         packaged
@@ -113,9 +113,12 @@ fn a_uv_lock_is_installed_frozen_and_a_package_in_the_build_phase() {
 #[test]
 fn uv_sources_from_a_path_need_the_source() {
     let text = "[project]\nname = 'a'\n[tool.uv.sources]\nlib = { path = 'lib' }\n";
+    let install = propose(&[("pyproject.toml", text)]).plan.phases["install"].clone();
+    assert_eq!(install.only_include_files, None);
+    // Or uv writes down the times of the source files, and two builds differ.
     assert_eq!(
-        propose(&[("pyproject.toml", text)]).plan.phases["install"].only_include_files,
-        None
+        install.cmds.unwrap()[0],
+        "UV_NO_INSTALLER_METADATA=1 uv sync --no-dev --no-install-project"
     );
 }
 
@@ -226,6 +229,11 @@ fn psycopg2_without_wheels_asks_for_a_compiler_and_libpq_and_the_binary_one_does
     let (tools, build, start) = plan("psycopg2");
     assert_eq!(tools, ["python@3.13", "gcc"]);
     assert_eq!(build.unwrap(), ["libpq-dev"]);
+    let install = propose(&[("requirements.txt", "psycopg2")]).plan.phases["install"].clone();
+    assert_eq!(
+        install.cmds.unwrap()[1],
+        "CFLAGS=\"-g0 $CFLAGS\" /opt/venv/bin/pip install --no-compile -r requirements.txt"
+    );
     assert_eq!(start.nix_pkgs.unwrap(), ["python@3.13"]);
     assert_eq!(start.apt_pkgs.unwrap(), ["libpq5"]);
     let (tools, build, start) = plan("psycopg2-binary");
