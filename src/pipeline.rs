@@ -250,6 +250,11 @@ impl Build<'_> {
                 message: message.clone(),
             });
         }
+        for message in without_effect(&planned.plan) {
+            self.report.event(Event::Warning { message });
+        }
+        // Found now, and not after minutes of work.
+        assemble::compression(&planned.plan)?;
         let source = self.options.source.clone();
         if planned.plan.phases.is_empty() && planned.plan.start.is_none() {
             return Err(PipelineError::NothingDetected(source, planned.advice));
@@ -326,6 +331,37 @@ impl Build<'_> {
         }
         Ok(())
     }
+}
+
+/// Keys of a plan that say something which a build does not do yet.
+fn without_effect(plan: &BuildPlan) -> Vec<String> {
+    let mut messages = Vec::new();
+    for (name, phase) in &plan.phases {
+        let secrets = phase.secrets.as_ref().filter(|secrets| !secrets.is_empty());
+        let overlays = phase
+            .nix_overlays
+            .as_ref()
+            .filter(|overlays| !overlays.is_empty());
+        if secrets.is_some() {
+            messages.push(format!(
+                "phases.{name}.secrets has no effect yet: the phase sees no secret"
+            ));
+        }
+        if overlays.is_some() {
+            messages.push(format!("phases.{name}.nixOverlays has no effect: packages come from Debian and the registries"));
+        }
+    }
+    if plan
+        .image
+        .as_ref()
+        .is_some_and(|image| image.layer_budget.is_some())
+    {
+        messages.push(
+            "image.layerBudget has no effect: there is one layer for each cause of change"
+                .to_owned(),
+        );
+    }
+    messages
 }
 
 /// `PATH` with the given entries before the system's.

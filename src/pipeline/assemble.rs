@@ -176,7 +176,7 @@ fn nanoseconds(key: &'static str, text: Option<String>) -> Result<u64, PipelineE
 }
 
 /// How the plan wants its layers compressed.
-fn compression(plan: &BuildPlan) -> Result<Option<Compression>, PipelineError> {
+pub fn compression(plan: &BuildPlan) -> Result<Option<Compression>, PipelineError> {
     let Some(text) = plan
         .image
         .as_ref()

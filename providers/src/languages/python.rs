@@ -366,8 +366,8 @@ impl Requirements {
     fn line(&mut self, line: &str) {
         let bare = line.split(" --").next().unwrap_or_default().trim();
         self.git |= bare.contains("git+");
-        match pep508_rs::Requirement::<pep508_rs::VerbatimUrl>::from_str(bare) {
-            Ok(requirement) => {
+        match requirement(bare) {
+            Some(requirement) => {
                 let name = requirement.name.to_string();
                 if requirement
                     .extras
@@ -382,13 +382,25 @@ impl Requirements {
                 }
             }
             // A path, or a URL without a name: pip takes both.
-            Err(_) if bare.contains("://") => {}
-            Err(_) if bare.starts_with('.') || bare.contains('/') => {
+            None if bare.contains("://") => {}
+            None if bare.starts_with('.') || bare.contains('/') => {
                 self.local = Some(format!("{bare} is a local path"));
             }
-            Err(_) => {}
+            None => {}
         }
     }
+}
+
+/// A requirement in the form of PEP 508; `None` for what pip takes beside it. The parser panics on
+/// a name that ends in a separator, so such a name is refused before.
+fn requirement(text: &str) -> Option<pep508_rs::Requirement<pep508_rs::VerbatimUrl>> {
+    let name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let length = text.bytes().take_while(|byte| name_byte(byte)).count();
+    let name = text.as_bytes().get(..length)?;
+    let sound = name.first()?.is_ascii_alphanumeric() && name.last()?.is_ascii_alphanumeric();
+    sound
+        .then(|| pep508_rs::Requirement::from_str(text).ok())
+        .flatten()
 }
 
 /// Lines without comments, continued lines joined.

@@ -297,3 +297,11 @@ fn a_project_that_is_installed_is_found_without_its_source_folder() {
     );
     assert_eq!(start(&[files[0], files[1], files[3]]), "zoo-keeper");
 }
+
+#[test]
+fn a_name_that_ends_in_a_separator_is_no_requirement_and_no_panic() {
+    for bad in ["flask..>=1", "flask-", "-", ".", "a_ ==1", ""] {
+        assert!(super::requirement(bad).is_none(), "{bad}");
+    }
+    assert!(super::requirement("zope.interface>=5; python_version > '3.8'").is_some());
+}
