@@ -378,22 +378,37 @@ impl Cache {
             {
                 let path = entry.path();
                 let used = entry.metadata().and_then(|m| m.modified());
-                let Ok(file) = File::open(&path) else {
+                if !used.is_ok_and(|used| used < before) {
                     continue;
-                };
-                let free = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-                if free && used.is_ok_and(|used| used < before) {
-                    bytes += tree_bytes(&path);
+                }
+                let size = tree_bytes(&path);
+                if self.discard_unused(&path)? {
+                    bytes += size;
                     count += 1;
-                    self.discard(&path)?;
                 }
             }
         }
         Ok((count, bytes))
     }
 
+    /// Removes an entry that shall be made anew, unless somebody uses it; tells whether it is gone.
+    pub fn forget(&self, kind: Kind, key: &Key) -> Result<bool, CacheError> {
+        self.discard_unused(&self.path(kind, key))
+    }
+
+    fn discard_unused(&self, path: &Path) -> Result<bool, CacheError> {
+        let Ok(file) = File::open(path) else {
+            return Ok(true);
+        };
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(false);
+        }
+        self.discard(path)?;
+        Ok(true)
+    }
+
     /// Removes an entry so that no reader meets it half removed.
-    pub fn discard(&self, path: &Path) -> Result<(), CacheError> {
+    fn discard(&self, path: &Path) -> Result<(), CacheError> {
         let staging = self.staging()?;
         let inside = staging.path.join("discarded");
         match fs::rename(path, &inside) {

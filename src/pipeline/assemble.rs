@@ -209,7 +209,7 @@ fn run_tree_layer(
         .field("format", LAYER_FORMAT)
         .field("tree", tree.key.as_str())
         .finish();
-    layer(build, &key, &tree.title, compression, done, || {
+    layer(build, &key, &tree.title, false, compression, done, || {
         let excluded = globs(&tree.excluded)?;
         let keep = |path: &Path| !excluded.is_match(path);
         Ok(LayerContent::from_tree(&tree.dir, &keep, tree.overlay)?)
@@ -234,23 +234,31 @@ fn step_layer(
         .list("run", roots.run.iter().map(|tree| tree.key.as_str()))
         .finish();
     let selection = super::source::Selection::new(only.unwrap_or_default())?;
-    layer(build, &key, &step.phase, compression, done, || {
-        let keep = |path: &Path| {
-            let absolute = Path::new("/").join(path);
-            let notes = roots.notes.iter().map(String::as_str);
-            let volatile = VOLATILE
-                .into_iter()
-                .chain(notes)
-                .any(|prefix| path.starts_with(prefix));
-            let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
-            let left_out = only.is_some()
-                && path
-                    .strip_prefix(APP)
-                    .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
-            !volatile && !mounted && !left_out && !deletes_nothing(roots, step, path)
-        };
-        Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
-    })
+    layer(
+        build,
+        &key,
+        &step.phase,
+        step.ran,
+        compression,
+        done,
+        || {
+            let keep = |path: &Path| {
+                let absolute = Path::new("/").join(path);
+                let notes = roots.notes.iter().map(String::as_str);
+                let volatile = VOLATILE
+                    .into_iter()
+                    .chain(notes)
+                    .any(|prefix| path.starts_with(prefix));
+                let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
+                let left_out = only.is_some()
+                    && path
+                        .strip_prefix(APP)
+                        .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
+                !volatile && !mounted && !left_out && !deletes_nothing(roots, step, path)
+            };
+            Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
+        },
+    )
 }
 
 /// A deletion of something that only the build's root had needs no trace in the image.
@@ -299,7 +307,7 @@ fn source_layer(
         .field("source", super::source::key(&files).as_str())
         .map("assets", assets)
         .finish();
-    layer(build, &key, "app", compression, done, || {
+    layer(build, &key, "app", false, compression, done, || {
         let mut content = LayerContent::new();
         content.add_directory(Path::new(APP), 0o755)?;
         for file in &files {
@@ -332,6 +340,7 @@ fn layer(
     build: &Build<'_>,
     key: &Key,
     title: &str,
+    remade: bool,
     compression: Compression,
     done: &mut Layers,
     content: impl FnOnce() -> Result<LayerContent, PipelineError>,
@@ -340,7 +349,8 @@ fn layer(
         .field("content", key.as_str())
         .field("compression", format!("{compression:?}"))
         .finish();
-    if let Some(descriptor) = known(build, key) {
+    // What was made anew may differ from what an earlier build made under the same key.
+    if let Some(descriptor) = known(build, key).filter(|_| !remade) {
         done.layers.push(Layer {
             descriptor,
             comment: title.to_owned(),

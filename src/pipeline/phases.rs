@@ -312,6 +312,10 @@ impl<'a> State<'a> {
         let fs_dir = staging.path().join("fs");
         fs::rename(&upper, &fs_dir).map_err(|e| PipelineError::io("rename", &upper, e))?;
         super::remove_workspace(staging.path())?;
+        if self.build.options.no_cache {
+            // The new result takes the old one's place, unless another build works on that.
+            cache.forget(Kind::Step, key)?;
+        }
         Ok(cache.commit(staging, Kind::Step, key)?.join("fs"))
     }
 
@@ -553,6 +557,28 @@ mod tests {
     fn an_unchanged_step_does_not_run_again() {
         let place = Place::new();
         assert_eq!(place.run().0, ["install", "build"]);
+        assert!(place.run().0.is_empty());
+    }
+
+    #[test]
+    fn without_the_cache_every_step_runs_and_its_new_result_stays() {
+        let mut place = Place::new();
+        place.run();
+        let cache = place.home.path().join("cache/v1/steps");
+        let inodes = || -> Vec<u64> {
+            use std::os::unix::fs::MetadataExt;
+            let mut all: Vec<u64> = fs::read_dir(&cache)
+                .unwrap()
+                .map(|entry| entry.unwrap().metadata().unwrap().ino())
+                .collect();
+            all.sort_unstable();
+            all
+        };
+        let before = inodes();
+        place.options.no_cache = true;
+        assert_eq!(place.run().0, ["install", "build"]);
+        assert!(inodes().iter().all(|inode| !before.contains(inode)));
+        place.options.no_cache = false;
         assert!(place.run().0.is_empty());
     }
 
