@@ -93,8 +93,8 @@ pub enum PipelineError {
     /// The image's user is not in its account files.
     #[error("the image has no user {0}")]
     UnknownUser(String),
-    /// A value of `[image]` is not one of those that there are.
-    #[error("image.{key}: {value:?} {reason}")]
+    /// A value of the plan is not one of those that there are.
+    #[error("{key}: {value:?} {reason}")]
     Setting {
         /// The key.
         key: &'static str,
@@ -393,7 +393,7 @@ struct Tail(VecDeque<String>);
 
 impl Tail {
     /// How many lines are kept.
-    const LINES: usize = 30;
+    const LINES: usize = 50;
 
     fn push(&mut self, line: &str) {
         if self.0.len() == Self::LINES {

@@ -365,6 +365,19 @@ fn blobs_of_an_image_that_is_being_written_are_not_removed_with_another() {
 }
 
 #[test]
+fn a_damaged_image_is_listed_as_such_and_hides_no_other() {
+    let place = Place::new();
+    let image = place.image();
+    let manifest = place.store.blob_path(&image.manifest_digest).unwrap();
+    fs::write(manifest, "{}").unwrap();
+    let images = place.store.list().unwrap();
+    assert_eq!(images.len(), 2);
+    assert!(images.iter().all(|image| image.damaged));
+    place.store.remove("other").unwrap();
+    assert_eq!(place.store.list().unwrap().len(), 1);
+}
+
+#[test]
 fn names_move_and_removing_the_last_one_frees_the_blobs() {
     let place = Place::new();
     let image = place.image();

@@ -41,8 +41,9 @@ pub fn run(verb: &ImagesVerb, global: &Global) -> anyhow::Result<ExitCode> {
                 .unwrap_or(0);
             let lines = images.iter().map(|image| {
                 let digest = image.digest.get(..19).unwrap_or(&image.digest);
+                let state = if image.damaged { ", damaged" } else { "" };
                 format!(
-                    "{:widest$}  {digest}  {:>9}  {} layers\n",
+                    "{:widest$}  {digest}  {:>9}  {} layers{state}\n",
                     image.name,
                     size(image.size),
                     image.layers

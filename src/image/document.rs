@@ -109,6 +109,8 @@ pub struct StoredImage {
     pub size: u64,
     /// Number of layers.
     pub layers: usize,
+    /// Its manifest cannot be read.
+    pub damaged: bool,
 }
 
 /// What is needed to start an image.

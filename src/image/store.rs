@@ -230,22 +230,24 @@ impl ImageStore {
         }
     }
 
-    /// The images by name.
+    /// The images by name; a damaged one is told as such.
     pub fn list(&self) -> Result<Vec<StoredImage>, ImageError> {
-        self.index()?
-            .manifests
-            .into_iter()
-            .map(|entry| {
-                let manifest = self.manifest(&entry.digest)?;
-                let parts = manifest.layers.iter().chain([&manifest.config]);
-                Ok(StoredImage {
-                    name: entry.annotations.get(REF_NAME).cloned().unwrap_or_default(),
-                    size: parts.map(|part| part.size).sum::<u64>() + entry.size,
-                    digest: entry.digest,
-                    layers: manifest.layers.len(),
-                })
-            })
-            .collect()
+        let images = self.index()?.manifests.into_iter().map(|entry| {
+            let manifest = self.manifest(&entry.digest).ok();
+            let parts = manifest
+                .iter()
+                .flat_map(|manifest| manifest.layers.iter().chain([&manifest.config]));
+            StoredImage {
+                name: entry.annotations.get(REF_NAME).cloned().unwrap_or_default(),
+                size: parts.map(|part| part.size).sum::<u64>() + entry.size,
+                layers: manifest
+                    .as_ref()
+                    .map_or(0, |manifest| manifest.layers.len()),
+                damaged: manifest.is_none(),
+                digest: entry.digest,
+            }
+        });
+        Ok(images.collect())
     }
 
     /// The manifest's digest of an image given by name or by the beginning of its digest.
@@ -306,8 +308,11 @@ impl ImageStore {
     fn collect_garbage(&self, index: &Index) -> Result<u64, ImageError> {
         let mut needed = BTreeSet::new();
         for entry in &index.manifests {
-            let manifest = self.manifest(&entry.digest)?;
             needed.insert(entry.digest.clone());
+            // A damaged image keeps its name, and only a new build can give it its layers back.
+            let Ok(manifest) = self.manifest(&entry.digest) else {
+                continue;
+            };
             needed.insert(manifest.config.digest);
             needed.extend(manifest.layers.into_iter().map(|layer| layer.digest));
         }

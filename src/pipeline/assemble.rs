@@ -136,9 +136,9 @@ fn healthcheck(check: packwright_providers::Healthcheck) -> Result<Healthcheck, 
             || vec!["NONE".to_owned()],
             |cmd| vec!["CMD-SHELL".to_owned(), cmd],
         ),
-        interval: nanoseconds("healthcheck.interval", check.interval)?,
-        timeout: nanoseconds("healthcheck.timeout", check.timeout)?,
-        start_period: nanoseconds("healthcheck.startPeriod", check.start_period)?,
+        interval: nanoseconds("image.healthcheck.interval", check.interval)?,
+        timeout: nanoseconds("image.healthcheck.timeout", check.timeout)?,
+        start_period: nanoseconds("image.healthcheck.startPeriod", check.start_period)?,
         retries: check.retries.unwrap_or(0),
     })
 }
@@ -192,7 +192,7 @@ pub fn compression(plan: &BuildPlan) -> Result<Option<Compression>, PipelineErro
         ("gzip", None) => Ok(Some(Compression::default())),
         ("gzip", Some(Ok(level @ 1..=12))) => Ok(Some(Compression::Gzip(level))),
         _ => Err(PipelineError::Setting {
-            key: "compression",
+            key: "image.compression",
             value: text,
             reason: "is not none, gzip or gzip:1 to gzip:12",
         }),

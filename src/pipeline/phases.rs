@@ -363,9 +363,19 @@ impl<'a> State<'a> {
         // Locks are taken in one order everywhere, so that two builds cannot wait for each other.
         targets.sort();
         targets.dedup();
+        if let Some(whole) = targets
+            .iter()
+            .find(|target| ["/", SHARED_OUTSIDE].contains(&target.as_str()))
+        {
+            return Err(PipelineError::Setting {
+                key: "cacheDirectories",
+                value: (*whole).clone(),
+                reason: "would hide the whole root or the whole app",
+            });
+        }
         let (mut binds, mut locks) = (Vec::new(), Vec::new());
         for target in targets {
-            let owner = if target.starts_with(SHARED_OUTSIDE) {
+            let owner = if Path::new(target).starts_with(SHARED_OUTSIDE) {
                 self.build.app_identity()
             } else {
                 String::new()
@@ -564,20 +574,19 @@ mod tests {
     fn without_the_cache_every_step_runs_and_its_new_result_stays() {
         let mut place = Place::new();
         place.run();
-        let cache = place.home.path().join("cache/v1/steps");
-        let inodes = || -> Vec<u64> {
-            use std::os::unix::fs::MetadataExt;
-            let mut all: Vec<u64> = fs::read_dir(&cache)
+        let steps = place.home.path().join("cache/v1/steps");
+        let entries = || {
+            fs::read_dir(&steps)
                 .unwrap()
-                .map(|entry| entry.unwrap().metadata().unwrap().ino())
-                .collect();
-            all.sort_unstable();
-            all
+                .map(|entry| entry.unwrap().path())
         };
-        let before = inodes();
+        for entry in entries() {
+            fs::write(entry.join("of an earlier build"), "").unwrap();
+        }
         place.options.no_cache = true;
         assert_eq!(place.run().0, ["install", "build"]);
-        assert!(inodes().iter().all(|inode| !before.contains(inode)));
+        assert_eq!(entries().count(), 2);
+        assert!(entries().all(|entry| !entry.join("of an earlier build").exists()));
         place.options.no_cache = false;
         assert!(place.run().0.is_empty());
     }
