@@ -64,6 +64,19 @@ install_wanted() {
 }
 
 # What building packwright and running it need.
+# Where packages come from is what the clients are configured to. Without a client and without a variable
+# nobody knows.
+want_npm() {
+    [ -n "${npm_config_registry:-}${NPM_CONFIG_REGISTRY:-}${PACKWRIGHT_NPM_REGISTRY:-}" ] || want npm npm
+}
+want_pip() {
+    [ -n "${PIP_INDEX_URL:-}${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${PACKWRIGHT_PYPI_INDEX:-}" ] ||
+        python3 -c 'import pip' 2>/dev/null || PACKAGES+=(python3-pip)
+}
+want_go() {
+    [ -n "${GOPROXY:-}${PACKWRIGHT_GOPROXY:-}" ] || want go golang-go
+}
+
 want_packwright() {
     want_rust
     want gcc gcc
