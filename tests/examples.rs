@@ -128,10 +128,13 @@ examples! {
     node_express: "node-express",
     node_fastify_typescript: "node-fastify-typescript",
     node_native: "node-native",
+    node_workspaces: "node-workspaces",
     procfile_web: "procfile-web",
     python_311: "python-311",
+    python_factory: "python-factory",
     python_fastapi_uv: "python-fastapi-uv",
     python_flask: "python-flask",
+    python_psycopg2: "python-psycopg2",
     shell_script: "shell-script",
     static_site: "static-site",
 }
