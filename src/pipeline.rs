@@ -20,7 +20,7 @@ use packwright_providers::{BuildPlan, Overrides, PlanError, Planned, Repo};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
-use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Streams};
+use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
 use crate::environment::{EnvironmentError, EnvironmentRequest, RootJob, RootRunner, Sources};
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
@@ -408,6 +408,27 @@ impl Tail {
     }
 }
 
+/// Runs a job, tells what it writes as the output of `step`, and keeps its last lines.
+fn run_told(
+    engine: &dyn Engine,
+    job: &Job,
+    interrupt: &Interrupt,
+    report: &dyn Report,
+    step: &str,
+) -> (Result<Outcome, EngineError>, Tail) {
+    let mut tail = Tail::default();
+    let outcome = engine.run(job, interrupt, &mut |stream, line| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        tail.push(&line);
+        report.event(Event::Output {
+            step: step.to_owned(),
+            stream,
+            line,
+        });
+    });
+    (outcome, tail)
+}
+
 /// Removes the folders that a job needed beside its changes.
 fn remove_workspace(workspace: &Path) -> Result<(), PipelineError> {
     for name in ["work", "merged", "tmp", "l"] {
@@ -460,18 +481,7 @@ impl RootRunner for Build<'_> {
             user: (0, 0),
         };
         let step = format!("root:{}", job.title);
-        let mut tail = Tail::default();
-        let outcome = self
-            .engine
-            .run(&sandboxed, self.interrupt, &mut |stream, line| {
-                let line = String::from_utf8_lossy(line).into_owned();
-                tail.push(&line);
-                self.report.event(Event::Output {
-                    step: step.clone(),
-                    stream,
-                    line,
-                });
-            });
+        let (outcome, tail) = run_told(self.engine, &sandboxed, self.interrupt, self.report, &step);
         match outcome {
             Ok(outcome) if outcome.exit.success() => {}
             Ok(outcome) => {

@@ -327,16 +327,8 @@ impl<'a> State<'a> {
         step: &str,
     ) -> Result<(), PipelineError> {
         let build = self.build;
-        let mut tail = Tail::default();
-        let outcome = build.engine.run(job, build.interrupt, &mut |stream, line| {
-            let line = String::from_utf8_lossy(line).into_owned();
-            tail.push(&line);
-            build.report.event(Event::Output {
-                step: step.to_owned(),
-                stream,
-                line,
-            });
-        });
+        let (outcome, tail) =
+            super::run_told(build.engine, job, build.interrupt, build.report, step);
         match outcome {
             // It may have ended well because it was told to end: its result is not whole.
             _ if build.interrupt.count() > 0 => {

@@ -11,7 +11,7 @@ use super::{PipelineError, Tail};
 use crate::cache::{Cache, Key, Kind};
 use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Streams};
 use crate::image::{ImageStore, RuntimeConfig};
-use crate::report::{Event, Report, Step};
+use crate::report::{Report, Step};
 
 /// What is needed to start containers.
 pub struct Container<'a> {
@@ -62,16 +62,8 @@ impl Container<'_> {
         job.argv = ["/bin/bash", "-l", "-c", command]
             .map(str::to_owned)
             .to_vec();
-        let mut tail = Tail::default();
-        let outcome = self.engine.run(&job, self.interrupt, &mut |stream, line| {
-            let line = String::from_utf8_lossy(line).into_owned();
-            tail.push(&line);
-            self.report.event(Event::Output {
-                step: step.to_owned(),
-                stream,
-                line,
-            });
-        })?;
+        let (outcome, tail) = super::run_told(self.engine, &job, self.interrupt, self.report, step);
+        let outcome = outcome?;
         if outcome.exit.success() {
             return Ok(());
         }
