@@ -11,6 +11,7 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -344,13 +345,19 @@ pub fn events(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// A port that was free a moment ago.
+/// A free port that no other test of this process was given. The range lies below the one that the
+/// kernel takes ports of outgoing connections from.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let turn = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + u16::try_from(turn % 12_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A server that `packwright run` started.
