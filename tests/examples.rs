@@ -2,6 +2,7 @@
 //!
 //! `[http]` (or several `[[http]]`): the image is a server; `path`, `status` (200), `contains`.
 //! `[output]`: the image prints and ends with 0; `contains`. `env`: variables for the run.
+//! `[plan]`: `reason` says why it is only planned, by the tests of the providers.
 
 mod common;
 
@@ -19,6 +20,13 @@ struct Expect {
     #[serde(default)]
     http: OneOrMany<Http>,
     output: Option<Printed>,
+    plan: Option<PlanOnly>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanOnly {
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -110,18 +118,29 @@ fn build_run_and_ask(name: &str) {
     }
 }
 
+/// Examples with a test each: those of every run, and those of `TEST_ALL=1`.
 macro_rules! examples {
-    ($($test:ident: $name:literal,)*) => {
+    (always: { $($test:ident: $name:literal,)* } all: { $($slow:ident: $slow_name:literal,)* }) => {
         $(#[test]
         fn $test() {
             build_run_and_ask($name);
         })*
 
-        const TESTED: &[&str] = &[$($name),*];
+        $(#[test]
+        fn $slow() {
+            if !common::test_all() {
+                eprintln!("SKIPPED: needs TEST_ALL=1");
+                return;
+            }
+            build_run_and_ask($slow_name);
+        })*
+
+        const TESTED: &[&str] = &[$($name,)* $($slow_name,)*];
     };
 }
 
 examples! {
+    always: {
     apt_packages: "apt-packages",
     go_http: "go-http",
     nixpacks_toml: "nixpacks-toml",
@@ -137,6 +156,9 @@ examples! {
     python_psycopg2: "python-psycopg2",
     shell_script: "shell-script",
     static_site: "static-site",
+    }
+    all: {
+    }
 }
 
 #[test]
@@ -147,17 +169,21 @@ fn every_example_is_tested_and_expects_something() {
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
-    assert_eq!(
-        folders,
-        TESTED.iter().map(|&name| name.to_owned()).collect()
-    );
-    for name in TESTED {
+    for name in &folders {
         let expect = expect_of(name);
+        let runs = expect.output.is_some() || !expect.http.as_slice().is_empty();
+        let planned = expect.plan.is_some_and(|plan| !plan.reason.is_empty());
         assert!(
-            expect.output.is_some() || !expect.http.as_slice().is_empty(),
-            "{name} expects nothing"
+            runs != planned,
+            "{name} has to expect something, or to say why it is only planned"
+        );
+        assert_eq!(
+            runs,
+            TESTED.contains(&name.as_str()),
+            "{name} is built and run by a test exactly when it expects something"
         );
     }
+    assert!(TESTED.iter().all(|name| folders.contains(*name)));
 }
 
 #[test]

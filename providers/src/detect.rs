@@ -20,46 +20,84 @@ pub struct Detected {
     pub evidence: Evidence,
 }
 
-/// Winner, loser, and why, for claims that are equally strong.
-const BEATS: &[(&str, &str, &str)] = &[
+/// Winners, losers and why, for claims that are equally strong. `*` is every language; the first row that has a pair
+/// decides it.
+const BEATS: &[(&[&str], &[&str], &str)] = &[
     (
-        "go",
-        "node",
-        "a Go server often keeps a package.json for its assets, hardly the other way round",
+        &["staticfile"],
+        &["shell"],
+        "nixpacks serves such a repository, and would not run the script",
     ),
-    ("go", "python", "Python beside a Go module is tooling"),
-    ("go", "staticfile", "the pages are what the program serves"),
-    ("go", "shell", "the script starts or builds the program"),
     (
-        "node",
-        "python",
+        &["*"],
+        &["shell"],
+        "the script starts or builds the program",
+    ),
+    (
+        &["*"],
+        &["staticfile"],
+        "the pages are what the program builds or serves",
+    ),
+    (
+        &["node"],
+        &["python"],
         "Python beside a package.json is mostly tooling, or a native module's",
     ),
     (
-        "node",
-        "staticfile",
-        "index.html is the page that the package builds or serves",
+        &["*"],
+        &["python"],
+        "Python beside another language's manifest is tooling",
     ),
-    ("node", "shell", "the script starts or builds the package"),
     (
-        "python",
-        "staticfile",
-        "the pages are what the program serves",
+        &["*"],
+        &["node"],
+        "a server often keeps a package.json for its assets, hardly the other way round",
     ),
-    ("python", "shell", "the script starts or builds the program"),
-    (
-        "staticfile",
-        "shell",
-        "nixpacks serves such a repository, and would not run the script",
-    ),
+];
+
+/// Programs that serve what another language makes of the same repository: the program, the assistant and why.
+const ASSISTS: &[(&[&str], &str, &str)] = &[(
+    &["python", "go"],
+    "node",
+    "its build makes assets that the program serves",
+)];
+
+/// nixpacks' order, for pairs that no row of `BEATS` has: two whole programs side by side.
+const NIXPACKS_ORDER: &[&str] = &[
+    "crystal",
+    "csharp",
+    "dart",
+    "elixir",
+    "deno",
+    "fsharp",
+    "clojure",
+    "gleam",
+    "go",
+    "haskell",
+    "scheme",
+    "java",
+    "lunatic",
+    "scala",
+    "php",
+    "ruby",
+    "node",
+    "python",
+    "rust",
+    "swift",
+    "staticfile",
+    "zig",
+    "cobol",
 ];
 
 /// Files that say how to build, whatever the language.
 const CONFIGURATION: [&str; 3] = ["nixpacks.toml", "nixpacks.json", "Procfile"];
 
 /// What was chosen.
+#[derive(Default)]
 pub(crate) struct Selection {
     pub(crate) chosen: Vec<(&'static dyn Provider, Evidence)>,
+    /// Languages that make assets for the first chosen one.
+    pub(crate) assistants: Vec<&'static dyn Provider>,
     pub(crate) decisions: Vec<Decision>,
 }
 
@@ -68,15 +106,13 @@ pub(crate) fn select(repo: &Repo, wish: Option<(&str, &[String])>) -> Result<Sel
     let Some((place, names)) = wish else {
         return detected(repo);
     };
-    let mut selection = Selection {
-        chosen: Vec::new(),
-        decisions: Vec::new(),
-    };
+    let mut selection = Selection::default();
     for name in names {
         if matches!(name.as_str(), "..." | "@auto") {
             let found = detected(repo)?;
             selection.decisions.extend(found.decisions);
             selection.chosen.extend(found.chosen);
+            selection.assistants.extend(found.assistants);
             continue;
         }
         let provider = languages::find(name).ok_or_else(|| unknown(place, name))?;
@@ -90,6 +126,9 @@ pub(crate) fn select(repo: &Repo, wish: Option<(&str, &[String])>) -> Result<Sel
     selection
         .chosen
         .retain(|(provider, _)| seen.insert(provider.name()));
+    selection
+        .assistants
+        .retain(|provider| seen.insert(provider.name()));
     Ok(selection)
 }
 
@@ -136,56 +175,101 @@ fn detected(repo: &Repo) -> Result<Selection, PlanError> {
             claims.push((*provider, claim));
         }
     }
-    let Some(strongest) = claims.iter().map(|(_, claim)| claim.strength).max() else {
-        return Ok(Selection {
-            chosen: Vec::new(),
-            decisions: Vec::new(),
-        });
+    let strongest = claims.iter().map(|(_, claim)| claim.strength).max();
+    let winner = claims
+        .iter()
+        .filter(|(_, claim)| Some(claim.strength) == strongest)
+        .min_by(|(one, _), (two, _)| order(one.name(), two.name()));
+    let Some((winner, claim)) = winner.cloned() else {
+        return Ok(Selection::default());
     };
-    let (first, others): (Vec<_>, Vec<_>) = claims
-        .into_iter()
-        .partition(|(_, claim)| claim.strength == strongest);
-    let winner = first.iter().find(|(one, _)| {
-        first
-            .iter()
-            .all(|(two, _)| one.name() == two.name() || beats(one.name(), two.name()).is_some())
-    });
-    let Some((winner, claim)) = winner.or(first.first()).cloned() else {
-        return Ok(Selection {
-            chosen: Vec::new(),
-            decisions: Vec::new(),
-        });
-    };
-    let mut reason = claim.evidence.note.clone();
-    let mut rejected = Vec::new();
-    for (loser, other) in first
+    let others: Vec<&(&'static dyn Provider, Claim)> = claims
         .iter()
         .filter(|(other, _)| other.name() != winner.name())
-    {
-        let why = beats(winner.name(), loser.name()).unwrap_or_default();
-        rejected.push(format!("{} ({}): {why}", loser.name(), other.evidence));
-    }
-    rejected.extend(
-        others
-            .iter()
-            .map(|(loser, other)| format!("{} ({}): a weaker sign", loser.name(), other.evidence)),
-    );
+        .collect();
+    let assistants: Vec<_> = others
+        .iter()
+        .filter(|(_, other)| other.assists)
+        .filter_map(|(other, claim)| {
+            assists(winner.name(), other.name()).map(|why| (*other, claim, why))
+        })
+        .collect();
+    let mut reason = claim.evidence.note.clone();
+    let rejected: Vec<String> = others
+        .iter()
+        .filter(|(other, _)| {
+            !assistants
+                .iter()
+                .any(|(one, _, _)| one.name() == other.name())
+        })
+        .map(|(other, theirs)| {
+            let why = if theirs.strength < claim.strength {
+                "a weaker sign"
+            } else {
+                beats(winner.name(), other.name()).unwrap_or(UNDECIDED)
+            };
+            format!("{} ({}): {why}", other.name(), theirs.evidence)
+        })
+        .collect();
     if !rejected.is_empty() {
         reason += "; name others with providers = [\"...\", \"NAME\"]";
     }
-    let decision = Decision::new("provider", winner.name(), reason)
-        .from(claim.evidence.clone())
-        .over(rejected);
-    Ok(Selection {
-        chosen: vec![(winner, claim.evidence)],
-        decisions: vec![decision],
-    })
+    let mut selection = Selection {
+        chosen: vec![(winner, claim.evidence.clone())],
+        assistants: Vec::new(),
+        decisions: vec![
+            Decision::new("provider", winner.name(), reason)
+                .from(claim.evidence)
+                .over(rejected),
+        ],
+    };
+    for (assistant, claim, why) in assistants {
+        let decision =
+            Decision::new("assistant", assistant.name(), why).from(claim.evidence.clone());
+        selection.decisions.push(decision);
+        selection.assistants.push(assistant);
+    }
+    Ok(selection)
 }
 
+const UNDECIDED: &str = "both are whole programs; nixpacks takes the first";
+
+/// The winner of two languages comes first.
+fn order(one: &str, two: &str) -> std::cmp::Ordering {
+    if one == two {
+        return std::cmp::Ordering::Equal;
+    }
+    if beats(one, two).is_some() {
+        return std::cmp::Ordering::Less;
+    }
+    if beats(two, one).is_some() {
+        return std::cmp::Ordering::Greater;
+    }
+    // Languages that nixpacks does not know come last, by name.
+    let place = |name: &str| {
+        let place = NIXPACKS_ORDER.iter().position(|other| *other == name);
+        (place.unwrap_or(NIXPACKS_ORDER.len()), name.to_owned())
+    };
+    place(one).cmp(&place(two))
+}
+
+/// Why a language beats another, when the first row that has the pair says so.
 fn beats(winner: &str, loser: &str) -> Option<&'static str> {
+    let has = |names: &[&str], name: &str| names.contains(&name) || names == ["*"];
     BEATS
         .iter()
-        .find(|(one, two, _)| *one == winner && *two == loser)
+        .find_map(|(winners, losers, reason)| {
+            let forth = has(winners, winner) && losers.contains(&loser);
+            let back = has(winners, loser) && losers.contains(&winner);
+            (forth || back).then_some(forth.then_some(*reason))
+        })
+        .flatten()
+}
+
+fn assists(program: &str, assistant: &str) -> Option<&'static str> {
+    ASSISTS
+        .iter()
+        .find(|(programs, name, _)| programs.contains(&program) && *name == assistant)
         .map(|(_, _, reason)| *reason)
 }
 
@@ -252,14 +336,60 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_of_languages_has_one_order_and_a_reason() {
-        for (index, one) in languages::ALL.iter().enumerate() {
-            for two in &languages::ALL[index + 1..] {
-                let there = beats(one.name(), two.name()).is_some();
-                let back = beats(two.name(), one.name()).is_some();
-                assert!(there ^ back, "{} and {}", one.name(), two.name());
+    fn every_pair_of_languages_has_one_order() {
+        for one in languages::ALL {
+            for two in languages::ALL {
+                let there = order(one.name(), two.name());
+                assert_eq!(there, order(two.name(), one.name()).reverse());
+                assert_eq!(
+                    there == std::cmp::Ordering::Equal,
+                    one.name() == two.name(),
+                    "{} and {}",
+                    one.name(),
+                    two.name()
+                );
             }
         }
+    }
+
+    #[test]
+    fn the_order_has_no_circle() {
+        let mut sorted: Vec<&str> = languages::ALL.iter().map(|one| one.name()).collect();
+        sorted.sort_by(|one, two| order(one, two));
+        for (index, one) in sorted.iter().enumerate() {
+            for two in &sorted[index + 1..] {
+                assert_eq!(order(one, two), std::cmp::Ordering::Less, "{one} and {two}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_in_the_tables_is_a_language() {
+        let rows = BEATS
+            .iter()
+            .flat_map(|(winners, losers, _)| winners.iter().chain(*losers))
+            .chain(
+                ASSISTS
+                    .iter()
+                    .flat_map(|(programs, name, _)| programs.iter().chain(std::iter::once(name))),
+            );
+        for name in rows.filter(|name| **name != "*") {
+            assert!(languages::find(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_package_that_builds_assets_assists_a_program() {
+        let repo = Repo::in_memory(&[
+            (
+                "package.json",
+                "{\"scripts\":{\"build\":\"vite build\"},\"devDependencies\":{\"vite\":\"7\"}}",
+            ),
+            ("requirements.txt", "django"),
+        ]);
+        let selection = select(&repo, None).unwrap();
+        assert_eq!(selection.chosen[0].0.name(), "python");
+        assert_eq!(selection.assistants[0].name(), "node");
     }
 
     #[test]

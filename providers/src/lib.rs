@@ -49,6 +49,7 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         repo,
         variables: &layers.variables,
         test: overrides.test,
+        assisting: false,
     };
     let mut planned = Planned {
         decisions: selection.decisions,
@@ -76,6 +77,19 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         } else {
             beside(base, proposal.plan, provider.name())
         };
+    }
+    for provider in &selection.assistants {
+        let mut proposal = provider.propose(&Request {
+            test: false,
+            assisting: true,
+            ..request
+        })?;
+        proposal
+            .decisions
+            .retain(|decision| decision.subject != "start");
+        planned.decisions.extend(proposal.decisions);
+        planned.warnings.extend(proposal.warnings);
+        base = assisted(base, proposal.plan, provider.name());
     }
     if !metadata.is_empty() {
         base.variables
@@ -160,6 +174,41 @@ fn beside(first: BuildPlan, mut other: BuildPlan, name: &str) -> BuildPlan {
     let mut plan = overrides::merge(other, first);
     if let Some(start) = &mut plan.start {
         start.nix_pkgs = tools.or(start.nix_pkgs.take());
+    }
+    plan
+}
+
+/// A program's plan with an assistant's: the assistant builds when the program's dependencies are there (front ends read
+/// them), the program builds what it made, and nothing of the assistant is there at run time.
+fn assisted(program: BuildPlan, mut assistant: BuildPlan, name: &str) -> BuildPlan {
+    assistant.start = None;
+    let own: Vec<String> = assistant.phases.keys().cloned().collect();
+    let mut plan = beside(program, assistant, name);
+    let theirs = |phase: &str| format!("{name}:{phase}");
+    let last = ["build", "install", "setup"]
+        .into_iter()
+        .find(|phase| own.iter().any(|one| one == phase));
+    let has = |plan: &BuildPlan, phase: &str| plan.phases.contains_key(phase);
+    if own.iter().any(|phase| phase == "build") && has(&plan, "install") {
+        let build = plan.phase(&theirs("build"));
+        build
+            .depends_on
+            .get_or_insert_default()
+            .push("install".to_owned());
+    }
+    if let Some(last) = last
+        && has(&plan, "build")
+    {
+        let build = plan.phase("build");
+        build.depends_on.get_or_insert_default().push(theirs(last));
+    }
+    // What it leaves for its own use goes when the program is built.
+    if own.iter().any(|phase| phase == "prune") && has(&plan, "build") {
+        let prune = plan.phase(&theirs("prune"));
+        prune
+            .depends_on
+            .get_or_insert_default()
+            .push("build".to_owned());
     }
     plan
 }

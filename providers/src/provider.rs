@@ -125,6 +125,25 @@ pub struct Claim {
     pub strength: Strength,
     /// Why.
     pub evidence: Evidence,
+    /// Whether it makes something that another language's program serves: assets, a front end.
+    pub assists: bool,
+}
+
+impl Claim {
+    /// A claim on the whole repository.
+    pub fn new(strength: Strength, evidence: Evidence) -> Self {
+        Self {
+            strength,
+            evidence,
+            assists: false,
+        }
+    }
+
+    /// The same claim by a language that makes assets for others, or not.
+    #[must_use]
+    pub fn assisting(self, assists: bool) -> Self {
+        Self { assists, ..self }
+    }
 }
 
 /// What a provider is asked with.
@@ -135,6 +154,8 @@ pub struct Request<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// Whether a test phase is wanted.
     pub test: bool,
+    /// Whether another language has the program: assets are built, nothing is started, served or kept for run time.
+    pub assisting: bool,
 }
 
 impl Request<'_> {

@@ -244,6 +244,7 @@ fn read_all(name: &str, text: &str) {
             repo: &repo,
             variables: &BTreeMap::new(),
             test: true,
+            assisting: false,
         });
     }
     if let Ok(planned) = plan(&repo, &Overrides::default()) {

@@ -35,22 +35,72 @@ impl Toolchain {
 pub enum Need {
     /// A toolchain in a range of versions, empty for any.
     Toolchain(Toolchain, String),
-    /// Python in a range of versions; its version decides the suite.
-    Python(String),
+    /// A tool of Debian's in a range of versions; its version decides the suite.
+    Suited(&'static str, String),
     /// Debian packages; the first of each group that the suite has.
     Debian(Vec<Vec<String>>),
     /// Always there.
     Nothing,
 }
 
-/// The tools that plans may ask for by range.
-const TOOLS: [(&str, Option<Toolchain>); 5] = [
-    ("nodejs", Some(Toolchain::Nodejs)),
-    ("npm", Some(Toolchain::Npm)),
-    ("uv", Some(Toolchain::Uv)),
-    ("go", Some(Toolchain::Go)),
-    ("python", None),
+/// The tools that come from language registries.
+const TOOLCHAINS: [Toolchain; 4] = [
+    Toolchain::Nodejs,
+    Toolchain::Npm,
+    Toolchain::Uv,
+    Toolchain::Go,
 ];
+
+/// One version of a tool in one suite of Debian.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Suited {
+    /// The tool's name in plans.
+    pub tool: &'static str,
+    /// The suite.
+    pub suite: &'static str,
+    /// Its version there, three numbers.
+    pub version: &'static str,
+    /// Packages that running needs, by spaces.
+    pub packages: &'static str,
+    /// Further packages for phases.
+    pub for_build: &'static str,
+    /// Further packages for phases that have a C compiler.
+    pub for_compiling: &'static str,
+}
+
+const fn suited(
+    tool: &'static str,
+    suite: &'static str,
+    version: &'static str,
+    packages: &'static str,
+) -> Suited {
+    Suited {
+        tool,
+        suite,
+        version,
+        packages,
+        for_build: "",
+        for_compiling: "",
+    }
+}
+
+const fn python(suite: &'static str, version: &'static str) -> Suited {
+    Suited {
+        for_build: "python3-venv",
+        for_compiling: "python3-dev",
+        ..suited("python", suite, version, "python3 python-is-python3")
+    }
+}
+
+/// The tools whose version a suite decides; several versions of a tool may be in one suite.
+/// Source: the archive's indexes, 2026-11-23.
+#[rustfmt::skip]
+pub const SUITED: &[Suited] = &[
+    python("trixie", "3.13.5"), python("bookworm", "3.11.2"), python("bullseye", "3.9.2"), python("sid", "3.14.10"),
+];
+
+/// Tools whose newer versions of the same major build what was made for older ones, by their own promise.
+pub const NEWER_WILL_DO: [&str; 1] = ["rust"];
 
 /// Attributes of nixpkgs, and tools of plans, that are Debian packages: name, packages. A `|` in
 /// the packages separates names of different suites.
@@ -103,12 +153,12 @@ pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
     let (name, range) = attribute
         .split_once('@')
         .map_or((attribute, None), |(n, r)| (n, Some(r.trim())));
-    if let Some((_, toolchain)) = TOOLS.iter().find(|(tool, _)| *tool == name) {
-        let range = range.unwrap_or_default().to_owned();
-        return Ok(toolchain.map_or_else(
-            || Need::Python(range.clone()),
-            |tool| Need::Toolchain(tool, range.clone()),
-        ));
+    let wish = || range.unwrap_or_default().to_owned();
+    if let Some(tool) = TOOLCHAINS.iter().find(|tool| tool.name() == name) {
+        return Ok(Need::Toolchain(*tool, wish()));
+    }
+    if let Some(row) = SUITED.iter().find(|row| row.tool == name) {
+        return Ok(Need::Suited(row.tool, wish()));
     }
     if range.is_none()
         && let Some(need) = versioned_attribute(name)
@@ -146,9 +196,10 @@ pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    TOOLS
+    TOOLCHAINS
         .iter()
-        .map(|(name, _)| *name)
+        .map(|tool| tool.name())
+        .chain(SUITED.iter().map(|row| row.tool))
         .chain(DEBIAN.iter().map(|(name, _)| *name))
         .chain(ALWAYS)
 }
@@ -171,8 +222,10 @@ fn versioned_attribute(name: &str) -> Option<Need> {
     if let Some(rest) = name.strip_prefix("python") {
         let version = rest.trim_end_matches("Full").trim_end_matches("Minimal");
         return match version.split_at_checked(1) {
-            Some((major @ ("2" | "3"), "")) => Some(Need::Python(major.to_owned())),
-            Some(("3", minor)) if digits(minor) => Some(Need::Python(format!("3.{minor}"))),
+            Some((major @ ("2" | "3"), "")) => Some(Need::Suited("python", major.to_owned())),
+            Some(("3", minor)) if digits(minor) => {
+                Some(Need::Suited("python", format!("3.{minor}")))
+            }
             _ => None,
         };
     }
@@ -228,7 +281,7 @@ mod tests {
         );
         assert_eq!(
             needs("python@~3.12").unwrap(),
-            Need::Python("~3.12".to_owned())
+            Need::Suited("python", "~3.12".to_owned())
         );
         assert_eq!(
             needs("uv").unwrap(),
@@ -247,9 +300,9 @@ mod tests {
                 "nodejs-18_x",
                 Need::Toolchain(Toolchain::Nodejs, "18".to_owned()),
             ),
-            ("python311", Need::Python("3.11".to_owned())),
-            ("python312Full", Need::Python("3.12".to_owned())),
-            ("python3", Need::Python("3".to_owned())),
+            ("python311", Need::Suited("python", "3.11".to_owned())),
+            ("python312Full", Need::Suited("python", "3.12".to_owned())),
+            ("python3", Need::Suited("python", "3".to_owned())),
             ("go_1_24", Need::Toolchain(Toolchain::Go, "1.24".to_owned())),
             ("pkgs.cacert", Need::Nothing),
         ] {
@@ -284,6 +337,22 @@ mod tests {
         assert!(DEBIAN.windows(2).all(|pair| pair[0].0 < pair[1].0));
         for (name, _) in DEBIAN {
             assert!(needs(name).is_ok(), "{name}");
+            assert!(
+                SUITED.iter().all(|row| row.tool != *name),
+                "{name} is twice"
+            );
+        }
+    }
+
+    #[test]
+    fn every_version_of_a_suite_is_one_of_a_suite_that_there_is() {
+        for row in SUITED {
+            assert!(
+                super::super::debian::SUITES.contains(&row.suite),
+                "{}",
+                row.suite
+            );
+            assert!(nodejs_semver::Version::parse(row.version).is_ok());
         }
     }
 }

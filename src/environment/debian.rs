@@ -6,14 +6,8 @@ pub(super) mod release;
 pub(super) mod resolver;
 pub(super) mod root;
 
-/// The suites that a root can be of, newest stable first, with their Python.
-/// Source: the archive's indexes, 2026-11-21.
-pub(super) const SUITES: [(&str, &str); 4] = [
-    ("trixie", "3.13.5"),
-    ("bookworm", "3.11.2"),
-    ("bullseye", "3.9.2"),
-    ("sid", "3.14.10"),
-];
+/// The suites that a root can be of, the preferred first.
+pub(super) const SUITES: [&str; 4] = ["trixie", "bookworm", "bullseye", "sid"];
 
 use std::path::PathBuf;
 use std::time::SystemTime;

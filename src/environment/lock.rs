@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nodejs_semver::{Range, Version};
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{Need, Toolchain, needs};
+use super::catalog::{NEWER_WILL_DO, Need, SUITED, Suited, Toolchain, needs};
 use super::debian::index::{Index, Package};
 use super::debian::resolver::{self, Given};
 use super::debian::{self, SUITES};
@@ -127,8 +127,8 @@ struct Wanted {
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 struct Side {
     toolchains: BTreeMap<Toolchain, BTreeSet<String>>,
-    python: BTreeSet<String>,
-    uses_python: bool,
+    /// Tools of Debian's and the ranges asked of each.
+    suited: BTreeMap<&'static str, BTreeSet<String>>,
     debian: Vec<Vec<String>>,
 }
 
@@ -140,9 +140,8 @@ impl Side {
                 Need::Toolchain(tool, range) => {
                     side.toolchains.entry(tool).or_default().insert(range);
                 }
-                Need::Python(range) => {
-                    side.uses_python = true;
-                    side.python.insert(range);
+                Need::Suited(tool, range) => {
+                    side.suited.entry(tool).or_default().insert(range);
                 }
                 Need::Debian(groups) => side.debian.extend(groups),
                 Need::Nothing => {}
@@ -194,14 +193,19 @@ impl Wanted {
                 None => resolver::find(index, &group[0]).map(|package| package.name.to_owned())?,
             });
         }
-        if side.uses_python {
-            names.extend(["python3", "python-is-python3"].map(str::to_owned));
+        for (tool, ranges) in &side.suited {
+            let Some((row, _)) = offer(tool, &parse_ranges(tool, ranges)?, index.suite()) else {
+                continue;
+            };
+            let mut packages = vec![row.packages];
             if for_build {
-                names.push("python3-venv".to_owned());
+                packages.push(row.for_build);
             }
             if for_build && side.compiles() {
-                names.push("python3-dev".to_owned());
+                packages.push(row.for_compiling);
             }
+            let packages = packages.iter().flat_map(|names| names.split_whitespace());
+            names.extend(packages.map(str::to_owned));
         }
         names.sort();
         names.dedup();
@@ -304,73 +308,166 @@ fn remembered(cache: &Cache, key: &Key, now: SystemTime) -> Option<LockedEnviron
     (age < FRESH && remembered.lock.format == FORMAT).then_some(remembered.lock)
 }
 
-/// Python is Debian's, so its version decides the suite of the whole root.
+/// How well a suite's version meets a wish, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// The range has the version.
+    Exact,
+    /// The range has another patch release of the same line.
+    Patch,
+    /// The version is above the range, and the tool promises that this is enough.
+    Newer,
+}
+
+/// The best version of a tool that a suite has for all of some ranges: of those that fit best, the highest.
+fn offer(tool: &str, ranges: &[Range], suite: &str) -> Option<(&'static Suited, Fit)> {
+    SUITED
+        .iter()
+        .filter(|row| row.tool == tool && row.suite == suite)
+        .filter_map(|row| {
+            let version = Version::parse(row.version).ok()?;
+            Some((row, fit(tool, &version, ranges)?, version))
+        })
+        .min_by(|(_, fit, version), (_, other_fit, other)| {
+            fit.cmp(other_fit).then(other.cmp(version))
+        })
+        .map(|(row, fit, _)| (row, fit))
+}
+
+fn fit(tool: &str, version: &Version, ranges: &[Range]) -> Option<Fit> {
+    if ranges.iter().all(|range| range.satisfies(version)) {
+        return Some(Fit::Exact);
+    }
+    let line = Range::parse(format!("{}.{}", version.major(), version.minor())).ok()?;
+    if ranges.iter().all(|range| range.allows_any(&line)) {
+        return Some(Fit::Patch);
+    }
+    let newer = |range: &Range| {
+        range
+            .min_version()
+            .is_some_and(|least| least <= *version && least.major() == version.major())
+    };
+    (NEWER_WILL_DO.contains(&tool) && ranges.iter().all(newer)).then_some(Fit::Newer)
+}
+
+/// Tools of Debian's decide the suite of the whole root: the first in which every tool fits, the better the fit the sooner.
 fn choose_suite(
     wanted: &Wanted,
     sources: &Sources,
     report: &dyn Report,
 ) -> Result<&'static str, EnvironmentError> {
-    let ranges: BTreeSet<&String> = wanted
-        .build
-        .python
+    let mut asked: BTreeMap<&'static str, BTreeSet<String>> = wanted.build.suited.clone();
+    for (tool, ranges) in &wanted.run.suited {
+        asked
+            .entry(tool)
+            .or_default()
+            .extend(ranges.iter().cloned());
+    }
+    let asked: Vec<(&str, &BTreeSet<String>, Vec<Range>)> = asked
         .iter()
-        .chain(&wanted.run.python)
-        .collect();
-    let fixed = match sources.variable("PACKWRIGHT_SUITE") {
-        None => None,
-        Some(name) => Some(
-            SUITES
+        .map(|(tool, ranges)| Ok((*tool, ranges, parse_ranges(tool, ranges)?)))
+        .collect::<Result<_, EnvironmentError>>()?;
+    let suites = suites(sources)?;
+    let best = suites
+        .iter()
+        .enumerate()
+        .filter_map(|(place, suite)| {
+            let offers: Vec<(&Suited, Fit)> = asked
                 .iter()
-                .find(|(suite, _)| *suite == name)
-                .ok_or_else(|| EnvironmentError::Unknown {
-                    kind: "Debian suite".to_owned(),
-                    name: name.to_owned(),
-                    nearest: SUITES
-                        .iter()
-                        .map(|(suite, _)| (*suite).to_owned())
-                        .collect(),
-                })?,
-        ),
+                .map(|(tool, _, ranges)| offer(tool, ranges, suite))
+                .collect::<Option<_>>()?;
+            let worst = offers.iter().map(|(_, fit)| *fit).max();
+            Some((worst, place, *suite, offers))
+        })
+        .min_by_key(|(worst, place, _, _)| (*worst, *place));
+    let Some((_, _, suite, offers)) = best else {
+        return Err(no_suite(&asked, &suites));
     };
-    let suites: Vec<&(&str, &str)> =
-        fixed.map_or_else(|| SUITES.iter().collect(), |suite| vec![suite]);
-    let parsed: Vec<Range> = ranges
-        .iter()
-        .map(|range| parse_range("python", range))
-        .collect::<Result<_, _>>()?;
-    let exactly = |version: &str| {
-        Version::parse(version)
-            .is_ok_and(|version| parsed.iter().all(|range| range.satisfies(&version)))
-    };
-    if let Some((suite, _)) = suites.iter().find(|(_, python)| exactly(python)) {
-        return Ok(suite);
+    for ((tool, ranges, _), (row, fit)) in asked.iter().zip(offers) {
+        if fit != Fit::Exact {
+            let ranges = words(ranges);
+            let version = row.version;
+            report.event(Event::Warning {
+                message: format!(
+                    "{tool} {ranges} is asked for, and Debian {suite} has {version}: taking that"
+                ),
+            });
+        }
     }
-    let nearly = |python: &str| {
-        let minor = python.rsplit_once('.').map_or(python, |(minor, _)| minor);
-        (0..40).any(|patch| exactly(&format!("{minor}.{patch}")))
+    Ok(suite)
+}
+
+/// The suites to choose from: all, or the one that `PACKWRIGHT_SUITE` names.
+fn suites(sources: &Sources) -> Result<Vec<&'static str>, EnvironmentError> {
+    let Some(name) = sources.variable("PACKWRIGHT_SUITE") else {
+        return Ok(SUITES.to_vec());
     };
-    let asked = ranges
-        .iter()
-        .map(|range| range.as_str())
-        .collect::<Vec<_>>()
-        .join(" and ");
-    if let Some((suite, python)) = suites.iter().find(|(_, python)| nearly(python)) {
-        report.event(Event::Warning {
-            message: format!(
-                "python {asked} is asked for, and Debian {suite} has {python}: taking that"
-            ),
-        });
-        return Ok(suite);
+    match SUITES.iter().find(|suite| **suite == name) {
+        Some(suite) => Ok(vec![suite]),
+        None => Err(EnvironmentError::Unknown {
+            kind: "Debian suite".to_owned(),
+            name: name.to_owned(),
+            nearest: SUITES.map(str::to_owned).to_vec(),
+        }),
     }
-    let there: Vec<String> = suites
+}
+
+/// Which tool has no suite at all; otherwise which tools have none in common.
+fn no_suite(
+    asked: &[(&str, &BTreeSet<String>, Vec<Range>)],
+    suites: &[&'static str],
+) -> EnvironmentError {
+    let offers = |tool: &str, ranges: &[Range]| {
+        let mut there: Vec<&Suited> = SUITED
+            .iter()
+            .filter(|row| row.tool == tool && suites.contains(&row.suite))
+            .collect();
+        there.sort_by_key(|row| suites.iter().position(|suite| *suite == row.suite));
+        let fits = there
+            .iter()
+            .any(|row| offer(tool, ranges, row.suite).is_some());
+        let there: Vec<String> = there
+            .iter()
+            .map(|row| format!("{} ({})", row.version, row.suite))
+            .collect();
+        (fits, there.join(", "))
+    };
+    let alone = asked
         .iter()
-        .map(|(suite, python)| format!("{python} ({suite})"))
-        .collect();
-    Err(EnvironmentError::NoVersion {
-        tool: "python".to_owned(),
-        range: asked,
-        available: format!("there is {}", there.join(", ")),
-    })
+        .find(|(tool, _, ranges)| !offers(tool, ranges).0);
+    let (tool, range, there) = match alone {
+        Some((tool, ranges, all)) => ((*tool).to_owned(), words(ranges), offers(tool, all).1),
+        None => {
+            let tools: Vec<&str> = asked.iter().map(|(tool, _, _)| *tool).collect();
+            let wishes: Vec<String> = asked.iter().map(|(_, ranges, _)| words(ranges)).collect();
+            let there: Vec<String> = asked
+                .iter()
+                .map(|(tool, _, ranges)| format!("{tool} {}", offers(tool, ranges).1))
+                .collect();
+            (
+                tools.join(" and "),
+                format!("{} in one suite", wishes.join(" and ")),
+                there.join("; "),
+            )
+        }
+    };
+    EnvironmentError::NoVersion {
+        tool,
+        range,
+        available: format!("there is {there}"),
+    }
+}
+
+fn words(ranges: &BTreeSet<String>) -> String {
+    let words: Vec<&str> = ranges.iter().map(String::as_str).collect();
+    words.join(" and ")
+}
+
+fn parse_ranges(tool: &str, ranges: &BTreeSet<String>) -> Result<Vec<Range>, EnvironmentError> {
+    ranges
+        .iter()
+        .map(|range| parse_range(tool, range))
+        .collect()
 }
 
 /// An npm range; empty and `latest` mean any version.
@@ -393,10 +490,7 @@ pub(super) fn highest<'a>(
     ranges: &BTreeSet<String>,
     versions: &'a [(Version, String)],
 ) -> Result<&'a str, EnvironmentError> {
-    let parsed: Vec<Range> = ranges
-        .iter()
-        .map(|range| parse_range(tool, range))
-        .collect::<Result<_, _>>()?;
+    let parsed = parse_ranges(tool, ranges)?;
     let matching = versions
         .iter()
         .filter(|(version, _)| parsed.iter().all(|range| range.satisfies(version)));

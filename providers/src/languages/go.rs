@@ -29,7 +29,7 @@ impl Provider for Go {
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
         let of = |file, strength| {
-            Evidence::first_file(repo, &[file]).map(|evidence| Claim { strength, evidence })
+            Evidence::first_file(repo, &[file]).map(|evidence| Claim::new(strength, evidence))
         };
         Ok(of("go.mod", Strength::Definite).or_else(|| of("main.go", Strength::Likely)))
     }
@@ -404,6 +404,7 @@ mod tests {
             repo: &repo,
             variables: &variables,
             test: false,
+            assisting: false,
         })
     }
 

@@ -40,12 +40,14 @@ impl Provider for Node {
             "found at the root, though nothing in it says how to start"
                 .clone_into(&mut evidence.note);
         }
-        let strength = if starts || package.script("build").is_some() {
+        let strength = if starts {
             Strength::Definite
         } else {
             Strength::Likely
         };
-        Ok(Some(Claim { strength, evidence }))
+        Ok(Some(
+            Claim::new(strength, evidence).assisting(package.script("build").is_some()),
+        ))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -552,6 +554,7 @@ mod tests {
             repo: &repo,
             variables: &BTreeMap::new(),
             test: true,
+            assisting: false,
         })
         .unwrap()
     }

@@ -33,7 +33,7 @@ impl Provider for Python {
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
         let manifests = ["requirements.txt", "pyproject.toml", "uv.lock", "Pipfile"];
         let of = |files: &[&str], strength| {
-            Evidence::first_file(repo, files).map(|evidence| Claim { strength, evidence })
+            Evidence::first_file(repo, files).map(|evidence| Claim::new(strength, evidence))
         };
         Ok(of(&manifests, Strength::Definite)
             .or_else(|| of(&["main.py", "app.py"], Strength::Likely)))

@@ -22,9 +22,11 @@ impl Provider for Shell {
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
         let script = script(repo)?;
-        Ok(script.map(|script| Claim {
-            strength: Strength::Weak,
-            evidence: Evidence::file(script, "a script at the root"),
+        Ok(script.map(|script| {
+            Claim::new(
+                Strength::Weak,
+                Evidence::file(script, "a script at the root"),
+            )
         }))
     }
 
@@ -148,6 +150,7 @@ mod tests {
                 repo: &repo,
                 variables: &BTreeMap::new(),
                 test: false,
+                assisting: false,
             })
             .unwrap()
     }

@@ -33,13 +33,15 @@ impl Provider for Staticfile {
             ("index.html", Strength::Likely),
         ] {
             if let Some(evidence) = Evidence::first_file(repo, &[file]) {
-                return Ok(Some(Claim { strength, evidence }));
+                return Ok(Some(Claim::new(strength, evidence)));
             }
         }
         let folder = FOLDERS.into_iter().find(|folder| holds_files(repo, folder));
-        Ok(folder.map(|folder| Claim {
-            strength: Strength::Weak,
-            evidence: Evidence::file(folder, "a folder of files to serve"),
+        Ok(folder.map(|folder| {
+            Claim::new(
+                Strength::Weak,
+                Evidence::file(folder, "a folder of files to serve"),
+            )
         }))
     }
 
@@ -279,6 +281,7 @@ mod tests {
             repo: &repo,
             variables: &variables,
             test: false,
+            assisting: false,
         })
     }
 

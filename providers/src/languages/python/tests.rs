@@ -14,6 +14,7 @@ fn propose_with(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Pr
         repo: &repo,
         variables: &variables,
         test: true,
+        assisting: false,
     })
 }
 
