@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use archive::{Destination, export};
 pub use compress::Compression;
 pub use document::{Healthcheck, ImageSpec, Layer, RuntimeConfig, StoredImage, WrittenImage};
-pub use layer::{LayerContent, LayerDescriptor, write_layer};
+pub use layer::{LayerContent, LayerDescriptor, OPAQUE, is_opaque, write_layer};
 pub use reference::Reference;
 pub use store::ImageStore;
 pub use unpack::unpack_layer;

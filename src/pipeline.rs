@@ -8,6 +8,7 @@
 mod assemble;
 mod hooks;
 mod phases;
+mod removals;
 pub mod run;
 mod source;
 mod start;

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[test]
 fn an_unchanged_build_runs_no_phase_and_a_changed_line_rewrites_the_app_layer_alone() {
@@ -144,4 +144,63 @@ fn fresh_caches_give_the_same_go_node_and_python_images() {
         "python-fastapi-uv",
         "apt-packages",
     ]);
+}
+
+#[test]
+fn what_a_later_phase_removes_is_in_no_layer_and_comes_back_when_it_stays() {
+    let plan = |prune: &str| {
+        format!(
+            r#"providers = []
+[phases.install]
+cmds = ["mkdir -p deps/kept deps/dropped /opt/tool", "echo 1 > deps/kept/a", "head -c 3000000 /dev/urandom > deps/dropped/b", "cp deps/dropped/b /opt/tool/b", "cp deps/dropped/b deps/kept/old"]
+onlyIncludeFiles = []
+[phases.build]
+dependsOn = ["install"]
+cmds = ["{prune}", "cat deps/kept/* | wc -c"]
+[start]
+cmd = "ls deps deps/kept /opt; cat source.txt"
+"#
+        )
+    };
+    let remove = "rm -rf deps/dropped /opt/tool source.txt && rm -rf deps/kept && mkdir deps/kept && echo 2 > deps/kept/a";
+    let home = common::app_of(&[("nixpacks.toml", &plan(remove)), ("source.txt", "here\n")]);
+    let (app, out) = (home.path().join("app"), home.path());
+    let build = |name: &str| {
+        let layout = out.join(name);
+        let build = common::build(
+            &app,
+            "rebuilds:removals",
+            &["--output", &format!("oci:{}", layout.display())],
+        );
+        let names: Vec<String> = common::layers_of_layout(&layout)
+            .iter()
+            .flat_map(|digest| common::names_in_layer(&common::blob(&layout, digest)))
+            .collect();
+        (build, names)
+    };
+    let run = || {
+        let mut run = common::packwright(["run", "rebuilds:removals"]);
+        common::finish(&mut run, Duration::from_secs(60)).stdout
+    };
+    let (small, names) = build("pruned");
+    for gone in [
+        "app/deps/dropped",
+        "opt/tool",
+        "app/source.txt",
+        "kept/old",
+        ".wh.",
+    ] {
+        assert!(
+            !names.iter().any(|name| name.contains(gone)),
+            "{gone} is there"
+        );
+    }
+    assert!(names.iter().any(|name| name == "app/deps/kept/a"));
+    assert_eq!(run(), "/opt:\n\ndeps:\nkept\n\ndeps/kept:\na\n");
+
+    fs::write(app.join("nixpacks.toml"), plan("true")).unwrap();
+    let (whole, names) = build("whole");
+    assert!(names.iter().any(|name| name == "app/deps/dropped/b"));
+    assert!(whole.size > small.size + 5_000_000);
+    assert!(run().ends_with("here\n"));
 }

@@ -21,6 +21,9 @@ use super::tar::{Header, Kind, write_end, write_header, write_padding};
 use super::{ImageError, io_error};
 use crate::hash::HashingReader;
 
+/// The entry that stands for everything that lower layers have in its folder, as deleted.
+pub const OPAQUE: &str = ".wh..wh..opq";
+
 /// A layer in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerDescriptor {
@@ -73,7 +76,7 @@ impl LayerContent {
     }
 
     /// The entries of a tree for which `keep` holds; nothing below a folder that is not kept.
-    /// With `overlay`, overlayfs' signs of deletion become those of OCI.
+    /// With `overlay`, overlayfs' signs of deletion become those of OCI; `keep` is asked about [`OPAQUE`] as about a file.
     pub fn from_tree(
         root: &Path,
         keep: &dyn Fn(&Path) -> bool,
@@ -225,7 +228,7 @@ impl Walk<'_> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if kind.is_dir() {
             self.content.add(path, mode, owner, Body::Directory)?;
-            if self.overlay && is_opaque(&host) {
+            if self.overlay && is_opaque(&host) && (self.keep)(&path.join(OPAQUE)) {
                 self.content.add_whiteout(path, b".wh..opq");
             }
             // A folder that exists only as the way to a mount point is no change.
@@ -259,7 +262,8 @@ impl Walk<'_> {
     }
 }
 
-fn is_opaque(path: &Path) -> bool {
+/// Whether a folder of an overlay's changes hides everything below the folder of its name.
+pub fn is_opaque(path: &Path) -> bool {
     let mut value = [0; 4];
     rustix::fs::lgetxattr(path, "user.overlay.opaque", &mut value)
         .is_ok_and(|length| &value[..length] == b"y")

@@ -11,17 +11,18 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use packwright_providers::BuildPlan;
 
 use super::phases::{Results, StepResult, overrides};
+use super::removals::Removals;
 use super::source::{APP, SourceFile, SourceKind, SourceTree};
 use super::{Build, PipelineError};
 use crate::cache::{Key, Kind};
 use crate::environment::{Roots, RunTree};
 use crate::image::{
-    Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, write_layer,
+    Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, OPAQUE, write_layer,
 };
 use crate::report::Step;
 
 /// Raised when the bytes of a layer change for the same content.
-const LAYER_FORMAT: &str = "3";
+const LAYER_FORMAT: &str = "4";
 
 /// What phases may leave there belongs to the machine that builds, not to the image.
 const VOLATILE: [&str; 15] = [
@@ -72,14 +73,17 @@ pub fn layers(
         )?;
     }
     let compression = chosen.unwrap_or_default();
-    let (early, late): (Vec<&StepResult>, Vec<&StepResult>) =
-        results.steps.iter().partition(|step| step.before_source);
-    for step in early {
-        step_layer(build, roots, step, plan, compression, &mut done)?;
+    let late = results
+        .steps
+        .iter()
+        .position(|step| !step.before_source)
+        .unwrap_or(results.steps.len());
+    for index in 0..late {
+        step_layer(build, roots, results, index, plan, compression, &mut done)?;
     }
     source_layer(build, plan, source, results, compression, &mut done)?;
-    for step in late {
-        step_layer(build, roots, step, plan, compression, &mut done)?;
+    for index in late..results.steps.len() {
+        step_layer(build, roots, results, index, plan, compression, &mut done)?;
     }
     Ok(done)
 }
@@ -216,18 +220,32 @@ fn run_tree_layer(
     })
 }
 
-/// What a phase changed, without mount points, the machine's files, and what `start` leaves out.
+/// What the phases after some removed.
+fn removed_after(results: &Results, index: usize) -> Removals {
+    let mut removed = Removals::default();
+    for step in results.steps.iter().skip(index) {
+        removed.extend(&step.removed);
+    }
+    removed
+}
+
+/// What a phase changed, without mount points, the machine's files, what later phases removed, and what `start` leaves out.
 fn step_layer(
     build: &Build<'_>,
     roots: &Roots,
-    step: &StepResult,
+    results: &Results,
+    index: usize,
     plan: &BuildPlan,
     compression: Compression,
     done: &mut Layers,
 ) -> Result<(), PipelineError> {
+    let step = &results.steps[index];
+    let removed = removed_after(results, index + 1)
+        .among(|path| step.dir.join(path).symlink_metadata().is_ok());
     let only = only_files(plan);
     let key = Key::build("layer")
         .field("format", LAYER_FORMAT)
+        .list("removed", removed.fields())
         .field("step", step.key.as_str())
         .field("all", [u8::from(only.is_none())])
         .list("only", only.unwrap_or_default())
@@ -254,27 +272,36 @@ fn step_layer(
                     && path
                         .strip_prefix(APP)
                         .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
-                !volatile && !mounted && !left_out && !deletes_nothing(roots, step, path)
+                !volatile
+                    && !mounted
+                    && !left_out
+                    && !removed.contain(path)
+                    && !deletes_nothing(roots, step, path)
             };
             Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
         },
     )
 }
 
-/// A deletion of something that only the build's root had needs no trace in the image.
+/// A deletion of something that only the build's root, the source or earlier phases had needs no trace in the image:
+/// their layers are without it.
 fn deletes_nothing(roots: &Roots, step: &StepResult, path: &Path) -> bool {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let in_image = |path: &Path| {
+        roots
+            .run
+            .iter()
+            .any(|tree| tree.dir.join(path).symlink_metadata().is_ok())
+    };
+    if path.file_name().is_some_and(|name| name == OPAQUE) {
+        return !path.parent().is_some_and(in_image);
+    }
     let deletion = step
         .dir
         .join(path)
         .symlink_metadata()
         .is_ok_and(|meta| meta.file_type().is_char_device() && meta.rdev() == 0);
-    deletion
-        && !path.starts_with(APP)
-        && !roots
-            .run
-            .iter()
-            .any(|tree| tree.dir.join(path).symlink_metadata().is_ok())
+    deletion && !in_image(path)
 }
 
 /// The source files, straight from the user's tree, and the plan's assets.
@@ -296,10 +323,11 @@ fn source_layer(
             && results.placed_early.contains(&file.path)
             && early.iter().any(|step| overrides(step, &file.path))
     };
+    let removed = removed_after(results, early.len());
     let files: Vec<&SourceFile> = source
         .select(only_files(plan))?
         .into_iter()
-        .filter(|file| !superseded(file))
+        .filter(|file| !superseded(file) && !removed.contain(&Path::new(APP).join(&file.path)))
         .collect();
     let assets = &plan.static_assets;
     let key = Key::build("layer")

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use packwright_providers::{BuildPlan, Phase};
 
+use super::removals::Removals;
 use super::source::{APP, SourceFile, SourceTree};
 use super::{Build, PipelineError, Tail};
 use crate::cache::{Key, Kind, Lock};
@@ -19,7 +20,10 @@ use crate::environment::Roots;
 use crate::report::{Event, Step};
 
 /// Raised when the meaning of a step's key changes, so that results of old versions are not used.
-const STEP_FORMAT: &str = "1";
+const STEP_FORMAT: &str = "2";
+
+/// Beside a step's tree: what it removed.
+const REMOVED: &str = "removed";
 
 /// Folders of which a cache mount is shared by all of the user's apps: what lies in the app's own
 /// folder belongs to one app.
@@ -59,6 +63,8 @@ pub struct StepResult {
     pub ran: bool,
     /// Absolute paths of the cache mounts, which are not part of the result.
     pub mounts: Vec<String>,
+    /// What it removed of what was there.
+    pub removed: Removals,
 }
 
 /// What the phases made of the source.
@@ -213,10 +219,14 @@ impl<'a> State<'a> {
         if !files.is_empty() {
             self.lowers.push(Lower::Source(files));
         }
-        let dir = match found {
-            Some(path) => path.join("fs"),
+        let result = match found {
+            Some(path) => path,
             None => self.execute(&prepared, &key, step.name())?,
         };
+        let dir = result.join("fs");
+        let removed = result.join(REMOVED);
+        let removed =
+            Removals::read(&removed).map_err(|e| PipelineError::io("read", &removed, e))?;
         step.finish(!ran, "");
         self.lowers.push(Lower::Tree(dir.clone()));
         self.parent = key.clone();
@@ -229,6 +239,7 @@ impl<'a> State<'a> {
             before_source,
             ran,
             mounts: prepared.mounts,
+            removed,
         });
         Ok(())
     }
@@ -312,11 +323,14 @@ impl<'a> State<'a> {
         let fs_dir = staging.path().join("fs");
         fs::rename(&upper, &fs_dir).map_err(|e| PipelineError::io("rename", &upper, e))?;
         super::remove_workspace(staging.path())?;
+        Removals::find(&fs_dir)
+            .and_then(|removed| removed.write(&staging.path().join(REMOVED)))
+            .map_err(|e| PipelineError::io("examine", &fs_dir, e))?;
         if self.build.options.no_cache {
             // The new result takes the old one's place, unless another build works on that.
             cache.forget(Kind::Step, key)?;
         }
-        Ok(cache.commit(staging, Kind::Step, key)?.join("fs"))
+        Ok(cache.commit(staging, Kind::Step, key)?)
     }
 
     fn run_command(
