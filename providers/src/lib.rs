@@ -44,7 +44,7 @@ pub struct Planned {
 pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
     detect::refuse_unreadable(repo)?;
     let layers = Layers::read(repo, overrides)?;
-    let selection = detect::select(repo, layers.providers())?;
+    let mut selection = detect::select(repo, layers.providers())?;
     let request = Request {
         repo,
         variables: &layers.variables,
@@ -52,49 +52,11 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         assisting: false,
     };
     let mut planned = Planned {
-        decisions: selection.decisions,
+        decisions: std::mem::take(&mut selection.decisions),
         warnings: layers.warnings.clone(),
         ..Planned::default()
     };
-    let mut base = BuildPlan::default();
-    let mut metadata = Vec::new();
-    let mut without_start = None;
-    for (index, (provider, _)) in selection.chosen.iter().enumerate() {
-        let mut proposal = provider.propose(&request)?;
-        if index == 0 {
-            without_start = proposal.without_start;
-        } else if base.start.as_ref().is_some_and(|start| start.cmd.is_some()) {
-            proposal
-                .decisions
-                .retain(|decision| decision.subject != "start");
-        }
-        planned.providers.push(provider.name().to_owned());
-        planned.decisions.extend(proposal.decisions);
-        planned.warnings.extend(proposal.warnings);
-        metadata.extend(proposal.metadata);
-        base = if index == 0 {
-            proposal.plan
-        } else {
-            beside(base, proposal.plan, provider.name())
-        };
-    }
-    for provider in &selection.assistants {
-        let mut proposal = provider.propose(&Request {
-            test: false,
-            assisting: true,
-            ..request
-        })?;
-        proposal
-            .decisions
-            .retain(|decision| decision.subject != "start");
-        planned.decisions.extend(proposal.decisions);
-        planned.warnings.extend(proposal.warnings);
-        base = assisted(base, proposal.plan, provider.name());
-    }
-    if !metadata.is_empty() {
-        base.variables
-            .insert("NIXPACKS_METADATA".to_owned(), metadata.join(","));
-    }
+    let (base, without_start) = propose(&selection, &request, &mut planned)?;
     let mut of_procfile = Vec::new();
     let procfile = procfile::layer(repo)?;
     let procfile = procfile.map(|(plan, decisions, warnings)| {
@@ -132,6 +94,54 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         planned.advice = detect::advice(repo)?;
     }
     Ok(planned)
+}
+
+/// What the chosen providers and their assistants want, and what to do when nothing says how to start.
+fn propose(
+    selection: &detect::Selection,
+    request: &Request,
+    planned: &mut Planned,
+) -> Result<(BuildPlan, Option<String>), PlanError> {
+    let mut base = BuildPlan::default();
+    let mut metadata = Vec::new();
+    let mut without_start = None;
+    for (index, (provider, _)) in selection.chosen.iter().enumerate() {
+        let mut proposal = provider.propose(request)?;
+        if index == 0 {
+            without_start = proposal.without_start;
+        } else if base.start.as_ref().is_some_and(|start| start.cmd.is_some()) {
+            proposal
+                .decisions
+                .retain(|decision| decision.subject != "start");
+        }
+        planned.providers.push(provider.name().to_owned());
+        planned.decisions.extend(proposal.decisions);
+        planned.warnings.extend(proposal.warnings);
+        metadata.extend(proposal.metadata);
+        base = if index == 0 {
+            proposal.plan
+        } else {
+            beside(base, proposal.plan, provider.name())
+        };
+    }
+    for provider in &selection.assistants {
+        let mut proposal = provider.propose(&Request {
+            test: false,
+            assisting: true,
+            ..*request
+        })?;
+        proposal
+            .decisions
+            .retain(|decision| decision.subject != "start");
+        planned.decisions.extend(proposal.decisions);
+        planned.warnings.extend(proposal.warnings);
+        base = assisted(base, proposal.plan, provider.name());
+    }
+    if !metadata.is_empty() {
+        base.variables
+            .insert("NIXPACKS_METADATA".to_owned(), metadata.join(","));
+    }
+    Ok((base, without_start))
 }
 
 /// The providers that [`plan`] would use, with the evidence.

@@ -7,7 +7,7 @@ pub(crate) enum Grammar {
     Npm,
     /// Version managers: `3.3`, `v3.3.1`, `ruby-3.3.1`, `temurin-21.0.1`.
     Plain,
-    /// RubyGems and Mix: `~> 3.2`, `>= 3.1, < 4`; Mix's `and` and `or` too.
+    /// Ruby's gems and Mix: `~> 3.2`, `>= 3.1, < 4`; Mix's `and` and `or` too.
     Gem,
     /// Composer: `^8.2`, `~8.2`, `>=8.1 <9`, `8.*`, `8.1 - 8.4`, `^7.4|^8`.
     Composer,
