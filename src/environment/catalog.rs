@@ -4,37 +4,13 @@
 //! this table says what they become. Versions are chosen elsewhere.
 
 use super::EnvironmentError;
-
-/// A tool whose exact version comes from a language registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Toolchain {
-    /// Node.js with the npm that belongs to its major version.
-    Nodejs,
-    /// npm alone, when an app pins it.
-    Npm,
-    /// uv.
-    Uv,
-    /// The Go toolchain.
-    Go,
-}
-
-impl Toolchain {
-    /// The tool's name in plans and paths.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nodejs => "nodejs",
-            Self::Npm => "npm",
-            Self::Uv => "uv",
-            Self::Go => "go",
-        }
-    }
-}
+use super::toolchain::{TOOLCHAINS, Toolchain, named};
 
 /// What one entry of a plan becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
     /// A toolchain in a range of versions, empty for any.
-    Toolchain(Toolchain, String),
+    Toolchain(&'static Toolchain, String),
     /// A tool of Debian's in a range of versions; its version decides the suite.
     Suited(&'static str, String),
     /// Debian packages; the first of each group that the suite has.
@@ -42,14 +18,6 @@ pub enum Need {
     /// Always there.
     Nothing,
 }
-
-/// The tools that come from language registries.
-const TOOLCHAINS: [Toolchain; 4] = [
-    Toolchain::Nodejs,
-    Toolchain::Npm,
-    Toolchain::Uv,
-    Toolchain::Go,
-];
 
 /// One version of a tool in one suite of Debian.
 #[derive(Debug, PartialEq, Eq)]
@@ -150,12 +118,14 @@ const ALWAYS: [&str; 11] = [
 pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
     let entry = entry.trim();
     let attribute = entry.strip_prefix("pkgs.").unwrap_or(entry);
+    let alias = ALIASES.iter().find(|(name, _)| *name == attribute);
+    let attribute = alias.map_or(attribute, |(_, tool)| *tool);
     let (name, range) = attribute
         .split_once('@')
         .map_or((attribute, None), |(n, r)| (n, Some(r.trim())));
     let wish = || range.unwrap_or_default().to_owned();
-    if let Some(tool) = TOOLCHAINS.iter().find(|tool| tool.name() == name) {
-        return Ok(Need::Toolchain(*tool, wish()));
+    if let Some(tool) = named(name) {
+        return Ok(Need::Toolchain(tool, wish()));
     }
     if let Some(row) = SUITED.iter().find(|row| row.tool == name) {
         return Ok(Need::Suited(row.tool, wish()));
@@ -198,26 +168,42 @@ pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
 fn names() -> impl Iterator<Item = &'static str> {
     TOOLCHAINS
         .iter()
-        .map(|tool| tool.name())
+        .map(|tool| tool.name)
         .chain(SUITED.iter().map(|row| row.tool))
         .chain(DEBIAN.iter().map(|(name, _)| *name))
         .chain(ALWAYS)
 }
 
-/// `nodejs_20`, `nodejs-18_x`, `python311`, `python312Full`, `go_1_24`, `gcc13`, `postgresql_16`.
+/// Names of nixpkgs for toolchains, as an entry of a plan.
+const ALIASES: &[(&str, &str)] = &[
+    ("nodePackages.npm", "npm"),
+    ("nodePackages.pnpm", "pnpm"),
+    ("nodePackages.yarn", "yarn"),
+    ("nodejs-slim", "nodejs"),
+    ("yarn-berry", "yarn@>=2"),
+];
+
+/// `nodejs_20`, `nodejs-18_x`, `pnpm-9_x`, `go_1_24`: a toolchain, a separator, numbers.
+fn versioned_toolchain(name: &str) -> Option<Need> {
+    let split = name
+        .find(['_', '-'])
+        .or_else(|| name.find(char::is_numeric))?;
+    let (tool, rest) = name.split_at_checked(split)?;
+    let rest = rest.trim_start_matches(['_', '-']);
+    let numbers = rest.strip_suffix("_x").unwrap_or(rest);
+    let tool = named(tool)?;
+    let legal = numbers
+        .split('_')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    legal.then(|| Need::Toolchain(tool, numbers.replace('_', ".")))
+}
+
+/// `python311`, `python312Full`, `gcc13`, `postgresql_16`, and toolchains with a version.
 fn versioned_attribute(name: &str) -> Option<Need> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if let Some(rest) = name.strip_prefix("nodejs") {
-        let major = rest
-            .trim_start_matches("-slim")
-            .trim_start_matches(['_', '-'])
-            .trim_end_matches("_x");
-        return (rest == "-slim" || digits(major)).then(|| {
-            Need::Toolchain(
-                Toolchain::Nodejs,
-                if rest == "-slim" { "" } else { major }.to_owned(),
-            )
-        });
+    let plain = name.replacen("nodejs-slim_", "nodejs_", 1);
+    if let Some(need) = versioned_toolchain(&plain) {
+        return Some(need);
     }
     if let Some(rest) = name.strip_prefix("python") {
         let version = rest.trim_end_matches("Full").trim_end_matches("Minimal");
@@ -228,12 +214,6 @@ fn versioned_attribute(name: &str) -> Option<Need> {
             }
             _ => None,
         };
-    }
-    if let Some(version) = name.strip_prefix("go_") {
-        return version
-            .split('_')
-            .all(digits)
-            .then(|| Need::Toolchain(Toolchain::Go, version.replace('_', ".")));
     }
     let debian = |package: String| Some(Need::Debian(vec![vec![package]]));
     if let Some(major) = name
@@ -269,41 +249,36 @@ pub(super) fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> V
 mod tests {
     use super::*;
 
+    fn toolchain(name: &str, range: &str) -> Need {
+        Need::Toolchain(named(name).unwrap(), range.to_owned())
+    }
+
     #[test]
     fn tools_keep_their_range() {
-        assert_eq!(
-            needs("nodejs@22").unwrap(),
-            Need::Toolchain(Toolchain::Nodejs, "22".to_owned())
-        );
-        assert_eq!(
-            needs("go@>=1.21").unwrap(),
-            Need::Toolchain(Toolchain::Go, ">=1.21".to_owned())
-        );
+        assert_eq!(needs("nodejs@22").unwrap(), toolchain("nodejs", "22"));
+        assert_eq!(needs("go@>=1.21").unwrap(), toolchain("go", ">=1.21"));
         assert_eq!(
             needs("python@~3.12").unwrap(),
             Need::Suited("python", "~3.12".to_owned())
         );
-        assert_eq!(
-            needs("uv").unwrap(),
-            Need::Toolchain(Toolchain::Uv, String::new())
-        );
+        assert_eq!(needs("uv").unwrap(), toolchain("uv", ""));
     }
 
     #[test]
     fn attributes_of_nixpkgs_become_tools() {
         for (attribute, need) in [
-            (
-                "nodejs_20",
-                Need::Toolchain(Toolchain::Nodejs, "20".to_owned()),
-            ),
-            (
-                "nodejs-18_x",
-                Need::Toolchain(Toolchain::Nodejs, "18".to_owned()),
-            ),
+            ("nodejs_20", toolchain("nodejs", "20")),
+            ("nodejs-18_x", toolchain("nodejs", "18")),
+            ("nodejs-slim", toolchain("nodejs", "")),
+            ("nodejs-slim_22", toolchain("nodejs", "22")),
+            ("npm-9_x", toolchain("npm", "9")),
+            ("pnpm_9", toolchain("pnpm", "9")),
+            ("yarn-berry", toolchain("yarn", ">=2")),
             ("python311", Need::Suited("python", "3.11".to_owned())),
             ("python312Full", Need::Suited("python", "3.12".to_owned())),
             ("python3", Need::Suited("python", "3".to_owned())),
-            ("go_1_24", Need::Toolchain(Toolchain::Go, "1.24".to_owned())),
+            ("go_1_24", toolchain("go", "1.24")),
+            ("zig_0_13", toolchain("zig", "0.13")),
             ("pkgs.cacert", Need::Nothing),
         ] {
             assert_eq!(needs(attribute).unwrap(), need, "{attribute}");

@@ -43,6 +43,25 @@ impl Registry {
         Self::GoSumdb,
     ];
 
+    /// In locks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debian => "debian",
+            Self::DebianSecurity => "debian-security",
+            Self::Npm => "npm",
+            Self::Pypi => "pypi",
+            Self::GoProxy => "go",
+            Self::GoSumdb => "gosumdb",
+        }
+    }
+
+    /// The registry of a name in a lock.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|registry| registry.name() == name)
+    }
+
     /// For messages.
     pub fn title(self) -> &'static str {
         match self {

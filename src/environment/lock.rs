@@ -9,12 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nodejs_semver::{Range, Version};
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{NEWER_WILL_DO, Need, SUITED, Suited, Toolchain, needs};
+use super::catalog::{NEWER_WILL_DO, Need, SUITED, Suited, needs};
 use super::debian::index::{Index, Package};
 use super::debian::resolver::{self, Given};
 use super::debian::{self, SUITES};
 use super::http::Client;
-use super::{EnvironmentError, EnvironmentRequest, Sources, toolchain};
+use super::toolchain::{self, Toolchain};
+use super::{EnvironmentError, EnvironmentRequest, Sources};
 use crate::cache::{Cache, Key, Kind};
 use crate::report::{Event, Report, Step};
 
@@ -69,7 +70,7 @@ pub struct DebianPackage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedToolchain {
-    /// `nodejs`, `npm`, `uv`, `go`.
+    /// Its name in plans.
     pub tool: String,
     /// Its exact version.
     pub version: String,
@@ -126,7 +127,7 @@ struct Wanted {
 
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 struct Side {
-    toolchains: BTreeMap<Toolchain, BTreeSet<String>>,
+    toolchains: BTreeMap<&'static Toolchain, BTreeSet<String>>,
     /// Tools of Debian's and the ranges asked of each.
     suited: BTreeMap<&'static str, BTreeSet<String>>,
     debian: Vec<Vec<String>>,
@@ -463,7 +464,10 @@ fn words(ranges: &BTreeSet<String>) -> String {
     words.join(" and ")
 }
 
-fn parse_ranges(tool: &str, ranges: &BTreeSet<String>) -> Result<Vec<Range>, EnvironmentError> {
+pub(super) fn parse_ranges(
+    tool: &str,
+    ranges: &BTreeSet<String>,
+) -> Result<Vec<Range>, EnvironmentError> {
     ranges
         .iter()
         .map(|range| parse_range(tool, range))
@@ -545,7 +549,7 @@ fn lock_toolchains(
     client: &Client,
     architecture: &str,
 ) -> Result<Vec<LockedToolchain>, EnvironmentError> {
-    let mut tools: BTreeSet<Toolchain> = wanted.build.toolchains.keys().copied().collect();
+    let mut tools: BTreeSet<&Toolchain> = wanted.build.toolchains.keys().copied().collect();
     tools.extend(wanted.run.toolchains.keys());
     let found: Vec<Result<Vec<LockedToolchain>, EnvironmentError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = tools
@@ -568,14 +572,14 @@ fn lock_toolchains(
 
 /// A tool in one version for phases and the app, or in two when their ranges exclude each other.
 fn lock_toolchain(
-    tool: Toolchain,
+    tool: &Toolchain,
     wanted: &Wanted,
     sources: &Sources,
     client: &Client,
     architecture: &str,
 ) -> Result<Vec<LockedToolchain>, EnvironmentError> {
-    let build = wanted.build.toolchains.get(&tool);
-    let run = wanted.run.toolchains.get(&tool);
+    let build = wanted.build.toolchains.get(tool);
+    let run = wanted.run.toolchains.get(tool);
     let both: BTreeSet<String> = build.into_iter().chain(run).flatten().cloned().collect();
     match toolchain::lock(tool, &both, sources, client, architecture) {
         Ok(found) => Ok(vec![LockedToolchain {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::debian::root::{self, Downloaded};
 use super::http::{Client, Fetch, Promise};
 use super::lock::{Artifact, DebianPackage, LockedEnvironment, LockedToolchain};
-use super::toolchain::{pypi, tree};
+use super::toolchain::{Toolchain, named, pypi, tree};
 use super::{Cause, EnvironmentError, Registry, RootRunner, Roots, RunTree, Sources, debian};
 use crate::cache::{Cache, Key, KeyBuilder, Kind};
 use crate::report::{Report, Step};
@@ -257,28 +257,14 @@ impl Context<'_> {
     fn address(&self, wanted: &Wanted<'_>) -> Result<(String, Option<String>), EnvironmentError> {
         let endpoint = match wanted {
             Wanted::Package(package) => debian::endpoint(&package.archive, self.sources)?,
-            Wanted::Artifact(artifact) => match artifact.registry.as_str() {
-                "npm" => self.sources.endpoint(Registry::Npm)?,
-                "go" => self.sources.endpoint(Registry::GoProxy)?,
-                _ => {
-                    let endpoint = self.sources.endpoint(Registry::Pypi)?;
-                    let files = pypi::files(&artifact.name, self.sources, &self.client)?;
-                    let file = files.into_iter().find(|file| file.name == artifact.file);
-                    let url =
-                        file.map(|file| file.url)
-                            .ok_or_else(|| EnvironmentError::Download {
-                                what: artifact.file.clone(),
-                                reason: "the index does not list it".to_owned(),
-                                temporary: false,
-                            })?;
-                    let same_host = host(&url) == host(&endpoint.url);
-                    return Ok((
-                        url,
-                        endpoint
-                            .authorization()
-                            .filter(|_| same_host)
-                            .map(str::to_owned),
-                    ));
+            Wanted::Artifact(artifact) => match Registry::named(&artifact.registry) {
+                Some(Registry::Pypi) => return self.address_in_index(artifact),
+                Some(registry) => self.sources.endpoint(registry)?,
+                None => {
+                    return Err(EnvironmentError::Malformed {
+                        what: "the lock".to_owned(),
+                        reason: format!("there is no registry {}", artifact.registry),
+                    });
                 }
             },
         };
@@ -286,6 +272,26 @@ impl Context<'_> {
             endpoint.join(wanted.file()),
             endpoint.authorization().map(str::to_owned),
         ))
+    }
+
+    /// Where the Python package index says that a file is.
+    fn address_in_index(
+        &self,
+        artifact: &Artifact,
+    ) -> Result<(String, Option<String>), EnvironmentError> {
+        let endpoint = self.sources.endpoint(Registry::Pypi)?;
+        let files = pypi::files(&artifact.name, self.sources, &self.client)?;
+        let file = files.into_iter().find(|file| file.name == artifact.file);
+        let url = file
+            .map(|file| file.url)
+            .ok_or_else(|| EnvironmentError::Download {
+                what: artifact.file.clone(),
+                reason: "the index does not list it".to_owned(),
+                temporary: false,
+            })?;
+        let same_host = host(&url) == host(&endpoint.url);
+        let authorization = endpoint.authorization().filter(|_| same_host);
+        Ok((url, authorization.map(str::to_owned)))
     }
 
     /// The verified files of packages, all of which were downloaded before; fetched again when
@@ -374,8 +380,7 @@ impl Context<'_> {
         let paths = |wanted: &dyn Fn(&LockedToolchain) -> bool| -> Vec<String> {
             let mut tools: Vec<&LockedToolchain> =
                 self.lock.toolchains.iter().filter(|t| wanted(t)).collect();
-            // A pinned npm goes before the one that its Node.js carries.
-            tools.sort_by_key(|tool| tool.tool != "npm");
+            tools.sort_by_key(|tool| !named(&tool.tool).is_some_and(|tool| tool.first));
             tools
                 .iter()
                 .map(|tool| format!("/{}/bin", tree::folder(tool)))
@@ -447,47 +452,39 @@ impl Context<'_> {
 
     /// Where the toolchains count and log their own runs.
     fn notes(&self) -> Vec<String> {
-        let own = |tool: &str| match tool {
-            "go" => Some("root/.config/go/telemetry"),
-            "nodejs" | "npm" => Some("root/.npm"),
-            _ => None,
-        };
-        let tools = self
-            .lock
-            .toolchains
-            .iter()
-            .map(|toolchain| toolchain.tool.as_str());
-        let notes: BTreeSet<&str> = tools.filter_map(own).collect();
+        let toolchains = self.lock.toolchains.iter();
+        let notes: BTreeSet<&str> = toolchains
+            .filter_map(|toolchain| named(&toolchain.tool))
+            .flat_map(|tool| tool.notes.iter().copied())
+            .collect();
         notes.into_iter().map(str::to_owned).collect()
     }
 
     fn variables(&self) -> BTreeMap<String, String> {
-        let mut variables = BTreeMap::new();
-        let compiles = self
-            .lock
-            .build
-            .iter()
-            .chain(&self.lock.run)
-            .any(|package| package.name == "build-essential");
-        for toolchain in self
-            .lock
-            .toolchains
-            .iter()
-            .filter(|toolchain| toolchain.build)
-        {
-            match toolchain.tool.as_str() {
-                // Go must not fetch another toolchain than the locked one.
-                "go" => variables.insert("GOTOOLCHAIN".to_owned(), "local".to_owned()),
-                // node-gyp finds the headers here, instead of on the network.
-                "nodejs" if compiles => variables.insert(
-                    "npm_config_nodedir".to_owned(),
-                    format!("/{}", tree::folder(toolchain)),
-                ),
-                _ => None,
-            };
-        }
-        variables
+        let packages = self.lock.build.iter().chain(&self.lock.run);
+        let compiles = packages
+            .map(|package| package.name.as_str())
+            .any(|name| name == "build-essential");
+        let toolchains = self.lock.toolchains.iter().filter(|locked| locked.build);
+        let rows = toolchains.filter_map(|locked| Some((locked, named(&locked.tool)?)));
+        rows.flat_map(|(locked, tool)| variables_of(tool, locked, compiles))
+            .collect()
     }
+}
+
+fn variables_of(
+    tool: &'static Toolchain,
+    locked: &LockedToolchain,
+    compiles: bool,
+) -> impl Iterator<Item = (String, String)> {
+    let folder = format!("/{}", tree::folder(locked));
+    let wanted = tool.variables.iter();
+    wanted
+        .filter(move |variable| compiles || !variable.for_compiling)
+        .map(move |variable| {
+            let value = variable.value.replace("{folder}", &folder);
+            (variable.name.to_owned(), value)
+        })
 }
 
 fn host(url: &str) -> &str {

@@ -1,16 +1,11 @@
 //! Go toolchains from the module proxy, proved by the checksum database.
 
-use std::collections::BTreeSet;
-
 use nodejs_semver::Version;
 
-use super::sumdb;
-use crate::environment::http::Client;
-use crate::environment::lock::{Artifact, highest};
-use crate::environment::{EnvironmentError, Registry, Sources};
+use super::{Asking, Offers, sumdb};
+use crate::environment::lock::Artifact;
+use crate::environment::{EnvironmentError, Registry};
 
-/// The module that carries the toolchains.
-pub(crate) const MODULE: &str = "golang.org/toolchain";
 const LIMIT: u64 = 16 << 20;
 
 /// The Go version, as numbers, of a toolchain module's version: `v0.0.1-go1.24.5.linux-amd64`.
@@ -25,34 +20,56 @@ fn go_version<'a>(module_version: &'a str, platform: &str) -> Option<(Version, &
     Some(((major, minor, patch).into(), name))
 }
 
-/// The highest version that all ranges allow.
-pub(super) fn lock(
-    ranges: &BTreeSet<String>,
-    sources: &Sources,
-    client: &Client,
-    architecture: &str,
-) -> Result<(String, Vec<Artifact>), EnvironmentError> {
-    let platform = format!("linux-{architecture}");
-    let endpoint = sources.endpoint(Registry::GoProxy)?;
-    let list = client.needed(endpoint, &format!("{MODULE}/@v/list"), "*/*", LIMIT)?;
+/// The Go versions that a module carries.
+pub(super) struct Versions<'a> {
+    module: &'static str,
+    asking: Asking<'a>,
+    all: Vec<(Version, String)>,
+}
+
+/// Asks the proxy for the versions of the module that carries toolchains.
+pub(super) fn versions<'a>(
+    module: &'static str,
+    asking: Asking<'a>,
+) -> Result<Versions<'a>, EnvironmentError> {
+    let endpoint = asking.sources.endpoint(Registry::GoProxy)?;
+    let list = format!("{module}/@v/list");
+    let list = asking.client.needed(endpoint, &list, "*/*", LIMIT)?;
     let list = String::from_utf8_lossy(&list);
-    let versions: Vec<(Version, String)> = list
+    let platform = format!("linux-{}", asking.architecture);
+    let all = list
         .lines()
         .filter_map(|line| go_version(line.trim(), &platform))
         .map(|(version, name)| (version, name.to_owned()))
         .collect();
-    let chosen = highest("go", ranges, &versions)?.to_owned();
-    let version = format!("v0.0.1-go{chosen}.{platform}");
-    let hash = sumdb::hash(MODULE, &version, sources, client)?;
-    let artifact = Artifact {
-        registry: "go".to_owned(),
-        name: MODULE.to_owned(),
-        file: format!("{MODULE}/@v/{version}.zip"),
-        version,
-        hash,
-        size: None,
-    };
-    Ok((chosen, vec![artifact]))
+    Ok(Versions {
+        module,
+        asking,
+        all,
+    })
+}
+
+impl Offers for Versions<'_> {
+    fn versions(&self) -> &[(Version, String)] {
+        &self.all
+    }
+
+    fn artifact(&self, version: &str) -> Result<Artifact, EnvironmentError> {
+        let Asking {
+            sources,
+            client,
+            architecture,
+        } = self.asking;
+        let version = format!("v0.0.1-go{version}.linux-{architecture}");
+        Ok(Artifact {
+            registry: Registry::GoProxy.name().to_owned(),
+            name: self.module.to_owned(),
+            file: format!("{}/@v/{version}.zip", self.module),
+            hash: sumdb::hash(self.module, &version, sources, client)?,
+            version,
+            size: None,
+        })
+    }
 }
 
 #[cfg(test)]

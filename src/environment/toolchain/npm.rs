@@ -1,13 +1,13 @@
 //! Packages of the npm registry: versions and their artifacts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nodejs_semver::Version;
 use serde::Deserialize;
 
-use crate::environment::http::Client;
-use crate::environment::lock::{Artifact, highest};
-use crate::environment::{EnvironmentError, Registry, Sources};
+use super::{Asking, Offers};
+use crate::environment::lock::Artifact;
+use crate::environment::{EnvironmentError, Registry};
 
 /// Documents of packages with thousands of versions have tens of megabytes.
 const LIMIT: u64 = 256 << 20;
@@ -34,19 +34,15 @@ struct Dist {
 /// The versions of one package.
 pub(super) struct Versions {
     name: String,
-    /// In the order of versions.
-    pub all: Vec<(Version, String)>,
+    usable: Vec<(Version, String)>,
+    deprecated: Vec<(Version, String)>,
     entries: BTreeMap<String, Entry>,
 }
 
 /// Asks the registry for the versions of a package.
-pub(super) fn versions(
-    name: &str,
-    sources: &Sources,
-    client: &Client,
-) -> Result<Versions, EnvironmentError> {
-    let endpoint = sources.endpoint(Registry::Npm)?;
-    let bytes = client.needed(endpoint, name, ACCEPT, LIMIT)?;
+pub(super) fn versions(name: &str, asking: Asking<'_>) -> Result<Versions, EnvironmentError> {
+    let endpoint = asking.sources.endpoint(Registry::Npm)?;
+    let bytes = asking.client.needed(endpoint, name, ACCEPT, LIMIT)?;
     parse(name, &bytes)
 }
 
@@ -56,26 +52,31 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Versions, EnvironmentError> {
             what: format!("the npm registry's document about {name}"),
             reason: error.to_string(),
         })?;
-    let usable = document
-        .versions
-        .into_iter()
-        .filter(|(_, entry)| entry.deprecated.is_none());
-    let entries: BTreeMap<String, Entry> = usable.collect();
-    let mut versions: Vec<(Version, String)> = entries
-        .keys()
-        .filter_map(|text| Some((Version::parse(text).ok()?, text.clone())))
-        .collect();
-    versions.sort();
+    let listed = document.versions.iter().filter_map(|(text, entry)| {
+        let version = (Version::parse(text).ok()?, text.clone());
+        Some((version, entry.deprecated.is_some()))
+    });
+    let (deprecated, usable): (Vec<_>, Vec<_>) = listed.partition(|(_, deprecated)| *deprecated);
+    let names = |versions: Vec<(_, bool)>| versions.into_iter().map(|(name, _)| name).collect();
     Ok(Versions {
         name: name.to_owned(),
-        all: versions,
-        entries,
+        usable: names(usable),
+        deprecated: names(deprecated),
+        entries: document.versions,
     })
 }
 
-impl Versions {
+impl Offers for Versions {
+    fn versions(&self) -> &[(Version, String)] {
+        &self.usable
+    }
+
+    fn withdrawn(&self) -> &[(Version, String)] {
+        &self.deprecated
+    }
+
     /// The tarball of a version.
-    pub(super) fn artifact(&self, version: &str) -> Result<Artifact, EnvironmentError> {
+    fn artifact(&self, version: &str) -> Result<Artifact, EnvironmentError> {
         let malformed = |reason: &str| EnvironmentError::Malformed {
             what: format!("the npm registry's entry of {} {version}", self.name),
             reason: reason.to_owned(),
@@ -101,7 +102,7 @@ impl Versions {
             return Err(malformed("its tarball has a strange name"));
         }
         Ok(Artifact {
-            registry: "npm".to_owned(),
+            registry: Registry::Npm.name().to_owned(),
             name: self.name.clone(),
             version: version.to_owned(),
             file,
@@ -109,19 +110,6 @@ impl Versions {
             size: None,
         })
     }
-}
-
-/// The highest version of a package that all ranges allow.
-pub(super) fn lock(
-    tool: &str,
-    name: &str,
-    ranges: &BTreeSet<String>,
-    sources: &Sources,
-    client: &Client,
-) -> Result<(String, Vec<Artifact>), EnvironmentError> {
-    let versions = versions(name, sources, client)?;
-    let chosen = highest(tool, ranges, &versions.all)?;
-    Ok((chosen.to_owned(), vec![versions.artifact(chosen)?]))
 }
 
 #[cfg(test)]

