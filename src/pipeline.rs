@@ -203,8 +203,8 @@ impl Build<'_> {
     }
 
     fn build(&self) -> Result<Built, PipelineError> {
-        let repo = Repo::open(&self.options.source).map_err(PlanError::from)?;
-        let plan = &hooks::with_phases_for_hooks(self.plan(&repo)?.plan);
+        let (repo, planned) = self.plan()?;
+        let plan = &hooks::with_phases_for_hooks(planned.plan);
         let request = EnvironmentRequest::from_plan(plan);
         let lock =
             crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
@@ -237,8 +237,9 @@ impl Build<'_> {
         Ok(built)
     }
 
-    fn plan(&self, repo: &Repo) -> Result<Planned, PipelineError> {
-        let planned = packwright_providers::plan(repo, &self.options.overrides)?;
+    fn plan(&self) -> Result<(Repo, Planned), PipelineError> {
+        let (repo, planned) =
+            packwright_providers::open_and_plan(&self.options.source, &self.options.overrides)?;
         for decision in &planned.decisions {
             self.report.event(Event::Decided {
                 subject: decision.subject.clone(),
@@ -268,7 +269,7 @@ impl Build<'_> {
         if !starts && !self.options.allow_no_start {
             return Err(PipelineError::NoStart(source));
         }
-        Ok(planned)
+        Ok((repo, planned))
     }
 
     fn read_source(&self, repo: &Repo) -> Result<source::SourceTree, PipelineError> {

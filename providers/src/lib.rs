@@ -16,6 +16,7 @@ mod repo;
 mod version;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 pub use detect::Detected;
 pub use overrides::Overrides;
@@ -38,6 +39,13 @@ pub struct Planned {
     pub warnings: Vec<String>,
     /// When nothing was found: what was looked for, and files that are nearly it.
     pub advice: Vec<String>,
+}
+
+impl Planned {
+    /// Whether nothing says how to build.
+    fn is_empty(&self) -> bool {
+        self.providers.is_empty() && self.plan.phases.is_empty() && self.plan.start.is_none()
+    }
 }
 
 /// Decides how a repository is built. A repository that nothing claims gives an empty plan with advice.
@@ -87,13 +95,57 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
     }
     planned.warnings.extend(repo.warnings());
     planned.warnings.extend(submodules(repo)?);
-    if planned.providers.is_empty()
-        && planned.plan.phases.is_empty()
-        && planned.plan.start.is_none()
-    {
+    if planned.is_empty() {
         planned.advice = detect::advice(repo)?;
     }
     Ok(planned)
+}
+
+/// How deep a repository may hide its only folder with something to build.
+const DESCENT_LIMIT: usize = 4;
+
+/// Opens a folder and decides how it is built. When nothing there says how, and it has exactly one folder, that one is
+/// the application, as with nixpacks.
+pub fn open_and_plan(dir: &Path, overrides: &Overrides) -> Result<(Repo, Planned), PlanError> {
+    let top = Repo::open(dir)?;
+    let at_top = plan(&top, overrides)?;
+    let mut folder = dir.to_owned();
+    let mut repo = None;
+    let mut empty = at_top.is_empty();
+    for _ in 0..DESCENT_LIMIT {
+        if !empty {
+            break;
+        }
+        let Some(only) = only_folder(repo.as_ref().unwrap_or(&top))? else {
+            break;
+        };
+        folder.push(&only);
+        let below = Repo::open(&folder)?;
+        let mut planned = plan(&below, overrides)?;
+        empty = planned.is_empty();
+        if !empty {
+            let reason = "nothing above says how to build; it is the only folder there";
+            let place = folder.strip_prefix(dir).unwrap_or(&folder).display();
+            planned
+                .decisions
+                .insert(0, Decision::new("folder", place.to_string(), reason));
+            return Ok((below, planned));
+        }
+        repo = Some(below);
+    }
+    Ok((top, at_top))
+}
+
+/// The folder of a repository that has exactly one, hidden and ignored ones aside.
+fn only_folder(repo: &Repo) -> Result<Option<String>, PlanError> {
+    let mut folders = repo
+        .list("")?
+        .into_iter()
+        .filter(|entry| entry.kind == FileKind::Directory && !entry.name.starts_with('.'));
+    Ok(match (folders.next(), folders.next()) {
+        (Some(only), None) => Some(only.name),
+        _ => None,
+    })
 }
 
 /// What the chosen providers and their assistants want, and what to do when nothing says how to start.

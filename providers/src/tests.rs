@@ -300,3 +300,23 @@ fn what_a_file_replaces_is_not_told_as_decided_by_a_provider() {
     assert!(told[0].starts_with("nodejs: 22"), "{told:?}");
     assert!(told[1].starts_with("start: node 'it"), "{told:?}");
 }
+
+#[test]
+fn the_only_folder_of_a_repository_is_the_application_when_nothing_above_is() {
+    let home = tempfile::tempdir().unwrap();
+    let app = home.path().join("outer/app");
+    std::fs::create_dir_all(app.join("src")).unwrap();
+    std::fs::create_dir(home.path().join(".git")).unwrap();
+    std::fs::write(home.path().join("README.md"), "").unwrap();
+    std::fs::write(app.join("requirements.txt"), "flask").unwrap();
+    let open = || open_and_plan(home.path(), &Overrides::default()).unwrap();
+    let (repo, planned) = open();
+    assert_eq!(planned.providers, ["python"]);
+    assert!(repo.root().unwrap().ends_with("outer/app"));
+    assert_eq!(planned.decisions[0].choice, "outer/app");
+
+    std::fs::create_dir(home.path().join("outer/other")).unwrap();
+    let (repo, planned) = open();
+    assert!(planned.providers.is_empty() && !planned.advice.is_empty());
+    assert!(!repo.root().unwrap().ends_with("app"));
+}

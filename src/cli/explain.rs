@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use packwright_providers::{Evidence, PlanError, Planned, Repo};
+use packwright_providers::{Evidence, Planned, Repo};
 
 use super::{Global, PlanFlags, text};
 use crate::error::Failure;
@@ -22,11 +22,8 @@ pub struct ExplainArgs {
 
 /// Runs the verb.
 pub fn run(args: &ExplainArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let repo = Repo::open(&args.path)
-        .map_err(PlanError::from)
+    let (repo, planned) = packwright_providers::open_and_plan(&args.path, &args.flags.overrides()?)
         .map_err(Failure::from)?;
-    let planned =
-        packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
     if global.json {
         let decisions: Vec<_> = planned
             .decisions

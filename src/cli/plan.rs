@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use packwright_providers::{PlanError, Repo};
 
 use super::{PlanFlags, text};
 use crate::error::Failure;
@@ -31,11 +30,8 @@ enum Format {
 
 /// Runs the verb.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let repo = Repo::open(&args.path)
-        .map_err(PlanError::from)
+    let (_, planned) = packwright_providers::open_and_plan(&args.path, &args.flags.overrides()?)
         .map_err(Failure::from)?;
-    let planned =
-        packwright_providers::plan(&repo, &args.flags.overrides()?).map_err(Failure::from)?;
     for warning in planned.warnings.iter().chain(&planned.advice) {
         // Standard output belongs to the plan.
         let _ = writeln!(std::io::stderr(), "warning: {}", text::escape(warning));
