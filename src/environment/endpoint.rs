@@ -16,6 +16,8 @@ use base64::Engine as _;
 use super::EnvironmentError;
 use crate::cache::{Cache, Key, Kind};
 
+mod maven;
+
 /// The registries that environments use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Registry {
@@ -31,16 +33,19 @@ pub enum Registry {
     GoProxy,
     /// The Go checksum database: a name, not an address; the proxy relays it.
     GoSumdb,
+    /// Maven's central repository.
+    Maven,
 }
 
 impl Registry {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Debian,
         Self::DebianSecurity,
         Self::Npm,
         Self::Pypi,
         Self::GoProxy,
         Self::GoSumdb,
+        Self::Maven,
     ];
 
     /// In locks.
@@ -52,6 +57,7 @@ impl Registry {
             Self::Pypi => "pypi",
             Self::GoProxy => "go",
             Self::GoSumdb => "gosumdb",
+            Self::Maven => "maven",
         }
     }
 
@@ -71,6 +77,7 @@ impl Registry {
             Self::Pypi => "Python package index",
             Self::GoProxy => "Go module proxy",
             Self::GoSumdb => "Go checksum database",
+            Self::Maven => "Maven repository",
         }
     }
 
@@ -83,6 +90,7 @@ impl Registry {
             Self::Pypi => "PACKWRIGHT_PYPI_INDEX",
             Self::GoProxy => "PACKWRIGHT_GOPROXY",
             Self::GoSumdb => "PACKWRIGHT_GOSUMDB",
+            Self::Maven => "PACKWRIGHT_MAVEN_REPOSITORY",
         }
     }
 
@@ -92,12 +100,13 @@ impl Registry {
             Self::Npm => "npm",
             Self::Pypi => "pip or uv",
             Self::GoProxy | Self::GoSumdb => "go",
+            Self::Maven => "Maven",
         }
     }
 
     fn client_variables(self) -> &'static [&'static str] {
         match self {
-            Self::Debian | Self::DebianSecurity => &[],
+            Self::Debian | Self::DebianSecurity | Self::Maven => &[],
             Self::Npm => &["npm_config_registry", "NPM_CONFIG_REGISTRY"],
             Self::Pypi => &["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"],
             Self::GoProxy => &["GOPROXY"],
@@ -113,13 +122,14 @@ impl Registry {
             Self::Pypi => option_env!("PACKWRIGHT_DEFAULT_PYPI_INDEX"),
             Self::GoProxy => option_env!("PACKWRIGHT_DEFAULT_GOPROXY"),
             Self::GoSumdb => option_env!("PACKWRIGHT_DEFAULT_GOSUMDB"),
+            Self::Maven => option_env!("PACKWRIGHT_DEFAULT_MAVEN_REPOSITORY"),
         }
     }
 
     /// The command that makes the client say its setting.
     fn question(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
-            Self::Debian | Self::DebianSecurity => None,
+            Self::Debian | Self::DebianSecurity | Self::Maven => None,
             Self::Npm => Some(("npm", &["config", "get", "registry"])),
             Self::Pypi => Some((
                 "python3",
@@ -205,7 +215,9 @@ impl Endpoint {
         if !matches!(scheme, "http" | "https") {
             return Err(bad("only http and https are supported"));
         }
-        if scheme == "http" && matches!(registry, Registry::Npm | Registry::Pypi) && !is_local(rest)
+        if scheme == "http"
+            && matches!(registry, Registry::Npm | Registry::Pypi | Registry::Maven)
+            && !is_local(rest)
         {
             return Err(bad(
                 "plain http carries no proof of what it serves; use https",
@@ -262,7 +274,7 @@ pub struct Sources {
     home: Option<PathBuf>,
     system: PathBuf,
     cache: Option<Cache>,
-    found: [OnceLock<Endpoint>; 6],
+    found: [OnceLock<Endpoint>; Registry::ALL.len()],
 }
 
 impl Sources {
@@ -374,11 +386,27 @@ impl Sources {
                 };
                 setting_in([own], None, name, registry)
             }
+            Registry::Maven => {
+                let installed = self.variable("PATH").and_then(maven::installation);
+                let files = [
+                    home(".m2/settings.xml"),
+                    installed.map(|folder| folder.join("conf/settings.xml")),
+                ];
+                files.into_iter().flatten().find_map(|file| {
+                    let url = maven::mirror(&fs::read_to_string(&file).ok()?)?;
+                    Some((url, file))
+                })
+            }
         }
     }
 
     /// Asks the client itself, outside of the app's folder; slow, so the answer is remembered.
     fn asked(&self, registry: Registry) -> Option<(String, String)> {
+        if registry == Registry::Maven {
+            let installed = maven::installation(self.variable("PATH")?)?;
+            let provenance = format!("what the Maven in {} has built in", installed.display());
+            return Some((maven::built_in(&installed)?, provenance));
+        }
         let (program, arguments) = registry.question()?;
         let path = self.variable("PATH")?;
         let key = Key::build("endpoint 1")
@@ -667,6 +695,23 @@ mod tests {
             sources.endpoint(Registry::DebianSecurity).unwrap().url,
             "http://mirror.test/sec"
         );
+    }
+
+    #[test]
+    fn mavens_settings_name_its_repository_and_plain_http_is_refused() {
+        let settings = |url: &str| {
+            format!(
+                "<settings><mirrors><mirror><mirrorOf>*</mirrorOf><url>{url}</url></mirror></mirrors></settings>"
+            )
+        };
+        let file = settings("https://maven.test/2/");
+        let (found, _home) = sources(&[], &[(".m2/settings.xml", &file)]);
+        let endpoint = found.endpoint(Registry::Maven).unwrap();
+        assert_eq!(endpoint.url, "https://maven.test/2");
+        assert!(endpoint.provenance.ends_with(".m2/settings.xml"));
+        let file = settings("http://maven.test/2/");
+        let (found, _home) = sources(&[], &[(".m2/settings.xml", &file)]);
+        assert!(found.endpoint(Registry::Maven).is_err());
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct LockedToolchain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Artifact {
-    /// `npm`, `pypi` or `go`.
+    /// `npm`, `pypi`, `go` or `maven`.
     pub registry: String,
     /// The package's name there.
     pub name: String,
@@ -281,6 +281,7 @@ fn request_key(request: &EnvironmentRequest, architecture: &str, sources: &Sourc
         "NPM_REGISTRY",
         "PYPI_INDEX",
         "GOPROXY",
+        "MAVEN_REPOSITORY",
     ]
     .map(|name| {
         sources

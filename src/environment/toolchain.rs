@@ -9,6 +9,7 @@ use super::lock::{Artifact, LockedToolchain, highest, parse_ranges};
 use super::{EnvironmentError, Registry, Sources};
 
 mod golang;
+mod maven;
 mod npm;
 pub(super) mod pypi;
 mod sumdb;
@@ -51,6 +52,7 @@ impl<'a> Asking<'a> {
         Ok(match package.registry {
             Registry::Npm => Box::new(npm::versions(name, self)?),
             Registry::GoProxy => Box::new(golang::versions(name, self)?),
+            Registry::Maven => Box::new(maven::versions(name, self)?),
             _ => Box::new(pypi::versions(name, self)?),
         })
     }

@@ -593,7 +593,9 @@ pub(crate) fn install(
         upper: &upper,
         binds: vec![(debs.clone(), PACKAGES_AT.to_owned())],
         env: variables(),
-        script: "dpkg --force-depends --no-triggers --unpack /mnt/*.deb && dpkg --configure -a",
+        // Scripts of packages register manual pages, whose folders have to be there.
+        script: "mkdir -p /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man7 /usr/share/man/man8; \
+                 dpkg --force-depends --no-triggers --unpack /mnt/*.deb && dpkg --configure -a",
     };
     run(runner, &job)?;
     fs::remove_dir_all(&debs).map_err(io_error("remove", &debs))?;

@@ -97,6 +97,15 @@ pub enum Layout {
     WheelFolder(&'static str, &'static [Link]),
     /// A toolchain module of Go.
     GoModule,
+    /// A program for Java.
+    Jar {
+        /// Its place below the folder.
+        path: &'static str,
+        /// The script that starts it, in `bin`; `{folder}` is the tool's own.
+        name: &'static str,
+        /// Its text.
+        script: &'static str,
+    },
 }
 
 /// Settings of the npm that comes with a toolchain: no calls home beside installing.
@@ -258,6 +267,18 @@ pub const TOOLCHAINS: &[Toolchain] = &[
         notes: &["root/.cache/pnpm", "root/.local/state/pnpm"],
         ..toolchain("pnpm", &[npm("pnpm", "*", module("pnpm"))])
     },
+    toolchain(
+        "sbt",
+        &[package(
+            Registry::Maven,
+            "org.scala-sbt:sbt-launch",
+            Layout::Jar {
+                path: "lib/sbt-launch.jar",
+                name: "sbt",
+                script: include_str!("sbt.sh"),
+            },
+        )],
+    ),
     toolchain("uv", &[package(Registry::Pypi, "uv", Layout::Scripts)]),
     Toolchain {
         // As in nixpkgs, where the name without a version is the first one.

@@ -113,7 +113,8 @@ impl Target<'_> {
                     !without.iter().any(|folder| path.starts_with(folder))
                 })?;
                 if let Some((name, text)) = settings {
-                    self.file(&format!("{inside}/{name}"), text)?;
+                    let path = format!("{inside}/{name}");
+                    self.file(&path, 0o644, &mut text.as_bytes(), LIMITS.bytes)?;
                 }
                 self.programs_of_manifest(&inside)
             }
@@ -127,6 +128,13 @@ impl Target<'_> {
                 self.links(links)
             }
             Layout::GoModule => self.go_module(),
+            Layout::Jar { path, name, script } => {
+                let mut jar = File::open(self.file).map_err(io_error("open", self.file))?;
+                self.file(path, 0o644, &mut jar, LIMITS.bytes)?;
+                let script = script.replace("{folder}", &format!("/{}", self.folder));
+                let bin = format!("bin/{name}");
+                self.file(&bin, 0o755, &mut script.as_bytes(), LIMITS.bytes)
+            }
         }
     }
 
@@ -146,16 +154,17 @@ impl Target<'_> {
         }
     }
 
-    /// Writes a file of ours below the tool's folder.
-    fn file(&self, path: &str, text: &str) -> Result<(), EnvironmentError> {
+    /// Writes a file below the tool's folder.
+    fn file(
+        &self,
+        path: &str,
+        mode: u32,
+        content: &mut dyn Read,
+        limit: u64,
+    ) -> Result<(), EnvironmentError> {
         let path = format!("{}/{path}", self.folder);
         self.root
-            .file(
-                Path::new(&path),
-                0o644,
-                &mut text.as_bytes(),
-                text.len() as u64,
-            )
+            .file(Path::new(&path), mode, content, limit)
             .map(drop)
             .map_err(self.failed())
     }
@@ -265,16 +274,8 @@ impl Target<'_> {
             if total > LIMITS.bytes {
                 return Err(self.malformed()("it is too large"));
             }
-            let path = format!("{}/{path}", self.folder);
             let mode = entry.unix_mode().unwrap_or(0o644) & 0o755 | least;
-            self.root
-                .file(
-                    Path::new(&path),
-                    mode,
-                    &mut Read::take(&mut entry, size),
-                    size,
-                )
-                .map_err(self.failed())?;
+            self.file(&path, mode, &mut Read::take(&mut entry, size), size)?;
             written += 1;
         }
         Ok(written)
@@ -306,10 +307,8 @@ impl Target<'_> {
                 inner: Read::take(&mut entry, size),
                 hash: Sha256::new(),
             };
-            let (path, mode) = go_place(self.folder, inside);
-            self.root
-                .file(Path::new(&path), mode, &mut hashed, size)
-                .map_err(self.failed())?;
+            let (path, mode) = go_place(inside);
+            self.file(&path, mode, &mut hashed, size)?;
             listing.update(format!("{}  {name}\n", hex::encode(hashed.hash.finalize())));
         }
         let found = format!(
@@ -330,12 +329,12 @@ impl Target<'_> {
 }
 
 /// The path and mode of a file of a Go toolchain module.
-fn go_place(folder: &str, inside: &str) -> (String, u32) {
+fn go_place(inside: &str) -> (String, u32) {
     // A module cannot hold other modules, so their go.mod files carry another name in it.
     let path = match inside.rsplit_once('/') {
-        Some((dir, "_go.mod")) => format!("{folder}/{dir}/go.mod"),
-        None if inside == "_go.mod" => format!("{folder}/go.mod"),
-        _ => format!("{folder}/{inside}"),
+        Some((dir, "_go.mod")) => format!("{dir}/go.mod"),
+        None if inside == "_go.mod" => "go.mod".to_owned(),
+        _ => inside.to_owned(),
     };
     let program = inside.starts_with("bin/") || inside.starts_with("pkg/tool/");
     (path, if program { 0o755 } else { 0o644 })
