@@ -6,6 +6,7 @@
 //! ```
 
 mod assemble;
+mod authorities;
 mod hooks;
 mod phases;
 mod removals;

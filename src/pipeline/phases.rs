@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use packwright_providers::{BuildPlan, Phase};
 
+use super::authorities::network_binds;
 use super::removals::Removals;
 use super::source::{APP, SourceFile, SourceTree};
 use super::{Build, PipelineError, Tail};
@@ -28,25 +29,6 @@ const REMOVED: &str = "removed";
 /// Folders of which a cache mount is shared by all of the user's apps: what lies in the app's own
 /// folder belongs to one app.
 const SHARED_OUTSIDE: &str = "/app";
-
-/// Where phases find the machine's certificate authorities; below a file system that is never
-/// part of a layer.
-const AUTHORITIES: &str = "/run/packwright/ca-certificates.crt";
-
-/// Variables by which common clients find certificate authorities.
-const AUTHORITY_VARIABLES: [&str; 11] = [
-    "AWS_CA_BUNDLE",
-    "CARGO_HTTP_CAINFO",
-    "CURL_CA_BUNDLE",
-    "DENO_CERT",
-    "GIT_SSL_CAINFO",
-    "NIX_SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
-    "PIP_CERT",
-    "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_FILE",
-    "npm_config_cafile",
-];
 
 /// What a phase left: an overlay's upper folder.
 #[derive(Debug)]
@@ -294,9 +276,6 @@ impl<'a> State<'a> {
         let staging = cache.staging()?;
         let (mut binds, _locks) = self.mounts(phase)?;
         let mut env = phase.env.clone();
-        if phase.network == Network::Host {
-            binds.extend(network_binds(&mut env));
-        }
         let lowers: Vec<PathBuf> = self
             .lowers
             .iter()
@@ -305,6 +284,10 @@ impl<'a> State<'a> {
                 Lower::Source(files) => self.source.snapshot(files, cache).map(|(path, _)| path),
             })
             .collect::<Result<_, _>>()?;
+        let scratch = cache.staging()?;
+        if phase.network == Network::Host {
+            binds.extend(network_binds(&mut env, &lowers, scratch.path())?);
+        }
         for command in &phase.commands {
             let job = Job {
                 lowers: lowers.clone(),
@@ -422,41 +405,6 @@ fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Tail) -> PipelineE
         tail,
         carriage_return,
     }
-}
-
-/// The host's resolver configuration and certificate authorities, for phases with a network.
-pub fn network_binds(env: &mut BTreeMap<String, String>) -> Vec<Bind> {
-    let mut binds = Vec::new();
-    for file in ["/etc/resolv.conf", "/etc/hosts"] {
-        if let Ok(source) = fs::canonicalize(file) {
-            binds.push(Bind {
-                source,
-                target: file.to_owned(),
-                read_only: true,
-            });
-        }
-    }
-    let candidates = [
-        std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
-        Some(PathBuf::from("/etc/ssl/certs/ca-certificates.crt")),
-        Some(PathBuf::from("/etc/pki/tls/certs/ca-bundle.crt")),
-    ];
-    if let Some(source) = candidates
-        .into_iter()
-        .flatten()
-        .find_map(|path| fs::canonicalize(path).ok())
-    {
-        binds.push(Bind {
-            source,
-            target: AUTHORITIES.to_owned(),
-            read_only: true,
-        });
-        for name in AUTHORITY_VARIABLES {
-            env.entry(name.to_owned())
-                .or_insert_with(|| AUTHORITIES.to_owned());
-        }
-    }
-    binds
 }
 
 /// A cache directory's absolute path: `~` is the home folder, relative ones lie in the app.

@@ -7,6 +7,8 @@ for argument; do
     case $argument in
         -J?*) set -- "$@" "${argument#-J}" ;;
         -D?*) set -- "$@" "$argument" ;;
+        -no-colors | --no-colors) set -- "$@" -Dsbt.color=false ;;
+        --color=* | --supershell=*) set -- "$@" "-Dsbt.${argument#--}" ;;
     esac
 done
 set -- "$@" -jar "$launcher"
@@ -15,7 +17,9 @@ for argument; do
     [ "$seen" -lt "$given" ] || break
     seen=$((seen + 1))
     case $argument in
-        -J?* | -D?*) ;;
+        -J?* | -D?* | -no-colors | --no-colors | --color=* | --supershell=*) ;;
+        -batch | --batch) ;;
+        -V | -version | --version) set -- "$@" sbtVersion ;;
         *) set -- "$@" "$argument" ;;
     esac
 done
