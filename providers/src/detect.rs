@@ -65,11 +65,11 @@ const ASSISTS: &[(&[&str], &str, &str)] = &[(
 /// nixpacks' order, for pairs that no row of `BEATS` has: two whole programs side by side.
 const NIXPACKS_ORDER: &[&str] = &[
     "crystal",
-    "csharp",
+    "c#",
     "dart",
     "elixir",
     "deno",
-    "fsharp",
+    "f#",
     "clojure",
     "gleam",
     "go",
