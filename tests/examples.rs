@@ -148,16 +148,20 @@ examples! {
     node_fastify_typescript: "node-fastify-typescript",
     node_native: "node-native",
     node_workspaces: "node-workspaces",
+    php_nginx: "php-nginx",
     procfile_web: "procfile-web",
     python_311: "python-311",
     python_factory: "python-factory",
     python_fastapi_uv: "python-fastapi-uv",
     python_flask: "python-flask",
     python_psycopg2: "python-psycopg2",
+    ruby_webrick: "ruby-webrick",
     shell_script: "shell-script",
     static_site: "static-site",
     }
     all: {
+    php_composer_autoload: "php-composer-autoload",
+    php_vite: "php-vite",
     }
 }
 

@@ -57,7 +57,7 @@ const BEATS: &[(&[&str], &[&str], &str)] = &[
 
 /// Programs that serve what another language makes of the same repository: the program, the assistant and why.
 const ASSISTS: &[(&[&str], &str, &str)] = &[(
-    &["python", "go"],
+    &["python", "go", "php", "ruby"],
     "node",
     "its build makes assets that the program serves",
 )];
@@ -398,11 +398,13 @@ mod tests {
             ("package.json", "node"),
             ("requirements.txt", "python"),
             ("go.mod", "go"),
+            ("composer.json", "php"),
+            ("Gemfile", "ruby"),
             ("index.html", "staticfile"),
             ("start.sh", "shell"),
         ] {
             let text = match file {
-                "package.json" => "{}",
+                "package.json" | "composer.json" => "{}",
                 "go.mod" => "module a\n",
                 _ => "",
             };

@@ -2,7 +2,9 @@
 
 pub mod go;
 pub mod node;
+pub mod php;
 pub mod python;
+pub mod ruby;
 pub mod shell;
 pub mod staticfile;
 
@@ -11,6 +13,8 @@ use crate::provider::Provider;
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
     &go::Go,
+    &php::Php,
+    &ruby::Ruby,
     &node::Node,
     &python::Python,
     &staticfile::Staticfile,

@@ -13,6 +13,7 @@ mod procfile;
 mod provider;
 mod read;
 mod repo;
+mod template;
 mod version;
 
 use std::collections::BTreeMap;

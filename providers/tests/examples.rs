@@ -134,6 +134,10 @@ const GO: File = ("main.go", "package main\n\nfunc main() {}\n");
 const REQUIREMENTS: File = ("requirements.txt", "flask\n");
 const PYPROJECT: File = ("pyproject.toml", "[project]\nname = \"example\"\n");
 const PYTHON: File = ("main.py", "print(1)\n");
+const COMPOSER: File = ("composer.json", "{}");
+const PHP: File = ("index.php", "<?php\n");
+const GEMFILE: File = ("Gemfile", "gem 'rack'\n");
+const RACK: File = ("config.ru", "run App\n");
 const PAGE: File = ("index.html", "<p>\n");
 const STATICFILE: File = ("Staticfile", "root: public\n");
 const PUBLIC: File = ("public/index.html", "<p>\n");
@@ -152,6 +156,10 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[PYTHON], "python", "found at the root"),
     (&[("app.py", "")], "python", "found at the root"),
     (&[("Pipfile", "")], "python", "found at the root"),
+    (&[COMPOSER], "php", "found at the root"),
+    (&[PHP], "php", "found at the root"),
+    (&[GEMFILE], "ruby", "nothing beside it says how to start"),
+    (&[GEMFILE, RACK], "ruby", "found at the root"),
     (&[STATICFILE], "staticfile", "found at the root"),
     (&[PAGE], "staticfile", "found at the root"),
     (&[PUBLIC], "staticfile", "folder"),
@@ -165,6 +173,10 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[PACKAGE, STATICFILE], "node", "staticfile (Staticfile): the pages are what the program builds or serves"),
     (&[REQUIREMENTS, STATICFILE], "python", "staticfile (Staticfile): the pages are what the program builds or serves"),
     (&[GO_MOD, STATICFILE], "go", "staticfile (Staticfile): the pages are what the program builds or serves"),
+    (&[PHP, PACKAGE], "php", "node (package.json): a server often keeps a package.json"),
+    (&[COMPOSER, REQUIREMENTS], "php", "python (requirements.txt): Python beside another language's manifest is tooling"),
+    (&[COMPOSER, GEMFILE, RACK], "php", "ruby (Gemfile): both are whole programs"),
+    (&[GEMFILE, RACK, PACKAGE], "ruby", "node (package.json): a server often keeps a package.json"),
     // Two programs or pages without a manifest: the same table.
     (&[GO, PYTHON], "go", "python (main.py): Python beside another language's manifest is tooling"),
     (&[GO, PAGE], "go", "staticfile (index.html): the pages are what the program builds or serves"),
@@ -172,6 +184,8 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[PUBLIC, SCRIPT], "staticfile", "shell (start.sh): nixpacks serves such a repository"),
     // A stronger sign beats a weaker one, whatever the table says of the pair.
     (&[REQUIREMENTS, PACKAGE_OF_TOOLS], "python", "node (package.json): a weaker sign"),
+    (&[GEMFILE, PACKAGE], "node", "ruby (Gemfile): a weaker sign"),
+    (&[PHP, PAGE], "php", "staticfile (index.html): a weaker sign"),
     (&[REQUIREMENTS, GO], "python", "go (main.go): a weaker sign"),
     (&[PACKAGE, GO], "node", "go (main.go): a weaker sign"),
     (&[PACKAGE, PYTHON], "node", "python (main.py): a weaker sign"),
@@ -225,7 +239,9 @@ fn every_loser_of_a_combination_is_named() {
         let (_, _, rejected) = choice(files);
         for file in *files {
             let alone = detect(&Repo::in_memory(&[*file]), &Overrides::default()).unwrap();
-            let claimed = alone[0].name.as_str();
+            let Some(claimed) = alone.first().map(|one| one.name.as_str()) else {
+                continue;
+            };
             let named = rejected
                 .iter()
                 .any(|one| one.starts_with(&format!("{claimed} (")));

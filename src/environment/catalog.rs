@@ -60,11 +60,23 @@ const fn python(suite: &'static str, version: &'static str) -> Suited {
     }
 }
 
+const PHP_OF_8: &str = "php-cli php-fpm php-bcmath php-curl php-gmp php-mbstring php-mysql php-pgsql php-sqlite3 php-xml php-zip systemd-standalone-tmpfiles";
+
+const fn ruby(suite: &'static str, version: &'static str) -> Suited {
+    Suited {
+        for_compiling: "ruby-dev",
+        ..suited("ruby", suite, version, "ruby bundler")
+    }
+}
+
 /// The tools whose version a suite decides; several versions of a tool may be in one suite.
 /// Source: the archive's indexes, 2026-11-23.
 #[rustfmt::skip]
 pub const SUITED: &[Suited] = &[
+    suited("php", "trixie", "8.4.28", PHP_OF_8), suited("php", "bookworm", "8.2.36", PHP_OF_8),
+    suited("php", "bullseye", "7.4.33", "php-cli php-fpm php-bcmath php-curl php-gmp php-json php-mbstring php-mysql php-pgsql php-sqlite3 php-xml php-zip"),
     python("trixie", "3.13.5"), python("bookworm", "3.11.2"), python("bullseye", "3.9.2"), python("sid", "3.14.10"),
+    ruby("trixie", "3.3.14"), ruby("bookworm", "3.1.7"), ruby("bullseye", "2.7.4"),
 ];
 
 /// Tools whose newer versions of the same major build what was made for older ones, by their own promise.
@@ -76,7 +88,7 @@ pub const NEWER_WILL_DO: [&str; 1] = ["rust"];
 const DEBIAN: &[(&str, &str)] = &[
     ("autoconf", "autoconf"), ("automake", "automake"), ("bison", "bison"), ("brotli", "brotli"),
     ("bzip2", "bzip2"), ("cairo", "libcairo2 libcairo2-dev"), ("chromium", "chromium"), ("clang", "clang"),
-    ("cmake", "cmake"), ("curl", "curl"), ("dnsutils", "dnsutils"), ("exiftool", "libimage-exiftool-perl"),
+    ("cmake", "cmake"), ("composer", "composer unzip"), ("curl", "curl"), ("dnsutils", "dnsutils"), ("exiftool", "libimage-exiftool-perl"),
     ("ffmpeg", "ffmpeg"), ("ffmpeg-full", "ffmpeg"), ("file", "file"), ("flex", "flex"),
     ("fontconfig", "fontconfig"), ("freetype", "libfreetype6 libfreetype-dev"), ("gcc", "build-essential"),
     ("gdk-pixbuf", "libgdk-pixbuf-2.0-0"), ("gettext", "gettext"), ("ghostscript", "ghostscript"), ("git", "git"),
@@ -85,15 +97,33 @@ const DEBIAN: &[(&str, &str)] = &[
     ("imagemagick", "imagemagick"), ("iproute2", "iproute2"), ("jemalloc", "libjemalloc2"), ("jq", "jq"),
     ("libffi", "libffi-dev"), ("libheif", "libheif1"), ("libiconv", ""), ("libjpeg", "libjpeg62-turbo libjpeg-dev"),
     ("libmysqlclient", "default-libmysqlclient-dev"), ("libpng", "libpng-dev"), ("libtool", "libtool"),
-    ("libuuid", "uuid-dev"), ("libwebp", "webp libwebp-dev"), ("libxml2", "libxml2-dev"), ("libxslt", "libxslt1-dev"),
+    ("libuuid", "uuid-dev"), ("libvips", "libvips42t64|libvips42"), ("libwebp", "webp libwebp-dev"), ("libxml2", "libxml2-dev"), ("libxslt", "libxslt1-dev"),
     ("libyaml", "libyaml-dev"), ("lsof", "lsof"), ("mariadb", "mariadb-client"), ("mariadb-client", "mariadb-client"),
     ("mysql80", "default-mysql-client"), ("nano", "nano"), ("netcat", "netcat-openbsd"), ("nginx", "nginx-light|nginx"),
     ("ninja", "ninja-build"), ("openssh", "openssh-client"), ("openssl", "openssl libssl-dev"),
     ("pango", "libpango-1.0-0 libpangocairo-1.0-0"), ("patchelf", "patchelf"), ("perl", "perl"),
+    ("php-ext-amqp", "php-amqp"), ("php-ext-apcu", "php-apcu"), ("php-ext-ast", "php-ast"),
+    ("php-ext-bz2", "php-bz2"), ("php-ext-dba", "php8.4-dba|php8.2-dba|php7.4-dba"), ("php-ext-ds", "php-ds"),
+    ("php-ext-enchant", "php-enchant"), ("php-ext-excimer", "php-excimer"), ("php-ext-gd", "php-gd"),
+    ("php-ext-gearman", "php-gearman"), ("php-ext-gmagick", "php-gmagick"), ("php-ext-gnupg", "php-gnupg"),
+    ("php-ext-igbinary", "php-igbinary"), ("php-ext-imagick", "php-imagick"), ("php-ext-imap", "php-imap"),
+    ("php-ext-inotify", "php-inotify"), ("php-ext-interbase", "php-interbase"), ("php-ext-intl", "php-intl"),
+    ("php-ext-ldap", "php-ldap"), ("php-ext-mailparse", "php-mailparse"), ("php-ext-maxminddb", "php-maxminddb"),
+    ("php-ext-mcrypt", "php-mcrypt"), ("php-ext-memcache", "php-memcache"), ("php-ext-memcached", "php-memcached"),
+    ("php-ext-mongodb", "php-mongodb"), ("php-ext-msgpack", "php-msgpack"), ("php-ext-oauth", "php-oauth"),
+    ("php-ext-odbc", "php-odbc"), ("php-ext-pcov", "php-pcov"), ("php-ext-ps", "php-ps"),
+    ("php-ext-pspell", "php-pspell|php8.4-pspell"), ("php-ext-psr", "php-psr"), ("php-ext-raphf", "php-raphf"),
+    ("php-ext-redis", "php-redis"), ("php-ext-rrd", "php-rrd"), ("php-ext-smbclient", "php-smbclient"),
+    ("php-ext-snmp", "php-snmp"), ("php-ext-soap", "php-soap"), ("php-ext-solr", "php-solr"),
+    ("php-ext-ssh2", "php-ssh2"), ("php-ext-stomp", "php-stomp"), ("php-ext-sybase", "php-sybase"),
+    ("php-ext-tidy", "php-tidy"), ("php-ext-uopz", "php-uopz"), ("php-ext-uploadprogress", "php-uploadprogress"),
+    ("php-ext-uuid", "php-uuid"), ("php-ext-xdebug", "php-xdebug"), ("php-ext-xmlrpc", "php-xmlrpc"),
+    ("php-ext-yac", "php-yac"), ("php-ext-yaml", "php-yaml"), ("php-ext-zmq", "php-zmq"),
+    ("php-ext-zstd", "php-zstd"),
     ("pkg-config", "pkg-config"), ("pkgconf", "pkgconf"), ("poppler_utils", "poppler-utils"),
     ("postgresql", "postgresql-client libpq-dev"), ("procps", "procps"), ("protobuf", "protobuf-compiler"),
     ("psmisc", "psmisc"), ("readline", "libreadline-dev"), ("redis", "redis-tools"), ("rsync", "rsync"),
-    ("ruby", "ruby"), ("sqlite", "sqlite3 libsqlite3-dev"), ("strace", "strace"), ("tesseract", "tesseract-ocr"),
+    ("sqlite", "sqlite3 libsqlite3-dev"), ("strace", "strace"), ("tesseract", "tesseract-ocr"),
     ("tini", "tini"), ("tree", "tree"), ("tzdata", "tzdata"), ("unzip", "unzip"), ("util-linux", "util-linux"),
     ("vim", "vim-tiny"), ("vips", "libvips-tools libvips-dev"), ("wget", "wget"), ("which", ""), ("wkhtmltopdf", "wkhtmltopdf"),
     ("xz", "xz-utils"), ("zip", "zip"), ("zlib", "zlib1g-dev"), ("zstd", "zstd"),
@@ -215,6 +245,15 @@ fn versioned_attribute(name: &str) -> Option<Need> {
             _ => None,
         };
     }
+    if let Some(rest) = name.strip_prefix("php") {
+        return php_attribute(rest);
+    }
+    if let Some(version) = name.strip_prefix("ruby_") {
+        return version
+            .split('_')
+            .all(digits)
+            .then(|| Need::Suited("ruby", version.replace('_', ".")));
+    }
     let debian = |package: String| Some(Need::Debian(vec![vec![package]]));
     if let Some(major) = name
         .strip_prefix("postgresql_")
@@ -227,6 +266,23 @@ fn versioned_attribute(name: &str) -> Option<Need> {
     }
     name.strip_prefix("openssl_")
         .and_then(|_| debian("openssl".to_owned()))
+}
+
+/// What follows `php`: `83`, `83Packages.composer`, `83Extensions.redis`.
+fn php_attribute(rest: &str) -> Option<Need> {
+    let end = rest
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let (digits, member) = rest.split_at(end);
+    if let Some(tool) = member.strip_prefix("Packages.") {
+        return (tool == "composer").then(|| needs(tool).ok()).flatten();
+    }
+    if let Some(extension) = member.strip_prefix("Extensions.") {
+        return needs(&format!("php-ext-{extension}")).ok();
+    }
+    let (major, minor) = digits.split_at_checked(1)?;
+    (member.is_empty() && !minor.is_empty())
+        .then(|| Need::Suited("php", format!("{major}.{minor}")))
 }
 
 /// Up to three names that look like `name`, best first.
@@ -279,6 +335,12 @@ mod tests {
             ("python3", Need::Suited("python", "3".to_owned())),
             ("go_1_24", toolchain("go", "1.24")),
             ("zig_0_13", toolchain("zig", "0.13")),
+            ("php84", Need::Suited("php", "8.4".to_owned())),
+            ("ruby_3_3", Need::Suited("ruby", "3.3".to_owned())),
+            (
+                "php84Extensions.redis",
+                Need::Debian(vec![vec!["php-redis".to_owned()]]),
+            ),
             ("pkgs.cacert", Need::Nothing),
         ] {
             assert_eq!(needs(attribute).unwrap(), need, "{attribute}");
@@ -315,6 +377,16 @@ mod tests {
             assert!(
                 SUITED.iter().all(|row| row.tool != *name),
                 "{name} is twice"
+            );
+        }
+    }
+
+    #[test]
+    fn every_extension_of_php_is_a_package() {
+        for extension in packwright_providers::languages::php::extensions::SEPARATE {
+            assert!(
+                needs(&format!("php-ext-{extension}")).is_ok(),
+                "{extension}"
             );
         }
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::plan::{PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
 use crate::repo::{FileKind, Repo};
+use crate::template;
 
 use super::strings;
 
@@ -249,22 +250,9 @@ fn decide(facts: &Facts) -> Result<Proposal, PlanError> {
 }
 
 fn render(facts: &Facts, root: &str) -> Result<String, PlanError> {
-    let failed = |error: minijinja::Error| PlanError::Template {
-        template: "nginx.conf",
-        message: error.to_string(),
-    };
-    let mut syntax = minijinja::syntax::SyntaxConfig::builder();
-    let syntax = syntax
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .keep_trailing_newline(true)
-        .build()
-        .map_err(failed)?;
-    let mut environment = minijinja::Environment::new();
-    environment.set_syntax(syntax);
     let pages: Vec<(u16, String)> = facts.error_pages.clone().into_iter().collect();
-    let context = minijinja::context! { root => root, listing => facts.listing, gzip => facts.gzip, error_pages => pages };
-    environment.render_str(TEMPLATE, context).map_err(failed)
+    let values = minijinja::context! { root => root, listing => facts.listing, gzip => facts.gzip, error_pages => pages };
+    template::render("nginx.conf", TEMPLATE, values)
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+class PagesController < ActionController::Base
+  def home = render(plain: "hello from Rails")
+end

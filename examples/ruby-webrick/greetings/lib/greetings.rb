@@ -1,0 +1,3 @@
+module Greetings
+  def self.hello(name) = "hello #{name} from ruby #{RUBY_VERSION}"
+end
