@@ -339,7 +339,10 @@ fn build(facts: &Facts) -> Vec<String> {
         let scripts = composer.scripts.iter();
         commands.extend(scripts.map(|event| format!("composer run-script --no-dev {event}")));
     }
-    let folders = facts.framework.map(|one| one.writes.join(" ")).unwrap_or_default();
+    let folders = facts
+        .framework
+        .map(|one| one.writes.join(" "))
+        .unwrap_or_default();
     if !folders.is_empty() {
         // The program runs as another user than the one who builds.
         commands.push(format!("mkdir -p {folders} && chmod -R a+rwX {folders}"));

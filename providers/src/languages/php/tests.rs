@@ -192,7 +192,10 @@ fn frameworks_serve_their_folder_and_fall_back_to_their_program() {
     let plan = propose(&laravel, &[]).unwrap().plan;
     assert_eq!(plan.variables["IS_LARAVEL"], "yes");
     assert_eq!(plan.variables["NIXPACKS_PHP_ROOT_DIR"], "/app/public");
-    assert_eq!(commands(&laravel, "build")[1], "mkdir -p storage bootstrap/cache && chmod -R a+rwX storage bootstrap/cache");
+    assert_eq!(
+        commands(&laravel, "build")[1],
+        "mkdir -p storage bootstrap/cache && chmod -R a+rwX storage bootstrap/cache"
+    );
     let conf = nginx(&laravel, &[]);
     assert!(conf.contains("root \"/app/public\";"));
     assert!(conf.contains("try_files $uri $uri/ /index.php?$query_string;"));
