@@ -71,6 +71,8 @@ const fn brief(name: &'static str, until: &'static str) -> Line {
 const TABLE: &[Releases] = &[
     // The line that both reachable sources are sure to have; minor releases do not break programs.
     Releases { tool: "bun", default: "1", lines: &[lasting("1", "")] },
+    // The versions of the default Debian suite. A minor release breaks nothing, by Crystal's promise since 1.0.
+    Releases { tool: "crystal", default: "1", lines: &[lasting("1", "")] },
     Releases { tool: "deno", default: "2", lines: &[lasting("2", ""), lasting("1", "2024-10-09")] },
     // The older of the two supported lines.
     Releases { tool: "go", default: "1.26", lines: &[lasting("1.27", ""), lasting("1.26", ""), lasting("1.25", "2026-08-11")] },
@@ -100,6 +102,12 @@ const TABLE: &[Releases] = &[
         lasting("4.0", "2029-03-31"), lasting("3.4", "2028-03-31"), lasting("3.3", "2027-03-31"), lasting("3.2", "2026-03-31"),
         lasting("3.1", "2025-03-26"), lasting("3.0", "2024-04-23"), lasting("2.7", "2023-03-31"),
     ] },
+    // The newest that the default Debian suite has. Each release replaces the one before it; a line lives six weeks.
+    Releases { tool: "rust", default: "1.96", lines: &[lasting("1.96", "")] },
+    // The version of the default Debian suite.
+    Releases { tool: "swift", default: "6.0", lines: &[lasting("6.0", "")] },
+    // Before 1.0 each minor release breaks programs; build.zig.zon has said since 0.14 which one it is for.
+    Releases { tool: "zig", default: "0.15", lines: &[lasting("0.16", ""), lasting("0.15", ""), lasting("0.14", ""), lasting("0.13", "")] },
 ];
 
 #[cfg(test)]
