@@ -142,6 +142,8 @@ macro_rules! examples {
 examples! {
     always: {
     apt_packages: "apt-packages",
+    bun_http: "bun-http",
+    deno_http: "deno-http",
     go_http: "go-http",
     nixpacks_toml: "nixpacks-toml",
     node_express: "node-express",
@@ -158,6 +160,7 @@ examples! {
     ruby_webrick: "ruby-webrick",
     shell_script: "shell-script",
     static_site: "static-site",
+    staticfile_nginx: "staticfile-nginx",
     }
     all: {
     php_composer_autoload: "php-composer-autoload",

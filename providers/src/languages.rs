@@ -1,5 +1,7 @@
 //! The languages, in nixpacks' order. One line a language.
 
+pub mod bun;
+pub mod deno;
 pub mod go;
 pub mod node;
 pub mod php;
@@ -12,6 +14,7 @@ use crate::provider::Provider;
 
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
+    &deno::Deno,
     &go::Go,
     &php::Php,
     &ruby::Ruby,
@@ -19,6 +22,7 @@ pub const ALL: &[&dyn Provider] = &[
     &python::Python,
     &staticfile::Staticfile,
     &shell::Shell,
+    &bun::Bun,
 ];
 
 /// The provider of a name.

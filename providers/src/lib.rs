@@ -6,6 +6,7 @@
 //! overrides give the same bytes.
 
 mod detect;
+mod javascript;
 pub mod languages;
 mod overrides;
 mod plan;

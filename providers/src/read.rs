@@ -17,6 +17,14 @@ pub(crate) fn json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Pla
     Ok(value)
 }
 
+/// Lenient JSON with comments and commas before closing signs.
+pub(crate) fn jsonc<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
+    let mut plain = text.to_owned();
+    // It leaves positions as they are; what it cannot read, the parser refuses.
+    let _ = json_strip_comments::strip(&mut plain);
+    json(file, &plain)
+}
+
 /// Lenient TOML.
 pub(crate) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
     let deserializer = toml::Deserializer::parse(text)

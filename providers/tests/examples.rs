@@ -129,6 +129,8 @@ type File = (&'static str, &'static str);
 
 const PACKAGE: File = ("package.json", r#"{ "scripts": { "start": "node ." } }"#);
 const PACKAGE_OF_TOOLS: File = ("package.json", "{}");
+const DENO: File = ("deno.json", "{}");
+const BUN: File = ("bunfig.toml", "");
 const GO_MOD: File = ("go.mod", "module example\n\ngo 1.24\n");
 const GO: File = ("main.go", "package main\n\nfunc main() {}\n");
 const REQUIREMENTS: File = ("requirements.txt", "flask\n");
@@ -165,6 +167,9 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[PUBLIC], "staticfile", "folder"),
     (&[("dist/app.js", "")], "staticfile", "folder"),
     (&[SCRIPT], "shell", "a script at the root"),
+    (&[DENO], "deno", "found at the root"),
+    (&[("x.ts", "import 'jsr:@std/x'")], "deno", "it imports jsr:@std/x"),
+    (&[BUN], "bun", "found at the root"),
     (&[("run.sh", "#!/bin/sh\n")], "shell", "a script at the root"),
     // Two manifests: the table of pairs decides.
     (&[GO_MOD, PACKAGE], "go", "node (package.json): a server often keeps a package.json"),
@@ -177,6 +182,8 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[COMPOSER, REQUIREMENTS], "php", "python (requirements.txt): Python beside another language's manifest is tooling"),
     (&[COMPOSER, GEMFILE, RACK], "php", "ruby (Gemfile): both are whole programs"),
     (&[GEMFILE, RACK, PACKAGE], "ruby", "node (package.json): a server often keeps a package.json"),
+    (&[DENO, PACKAGE], "deno", "node (package.json): a server often keeps a package.json"),
+    (&[DENO, GO_MOD], "deno", "go (go.mod): both are whole programs; nixpacks takes the first"),
     // Two programs or pages without a manifest: the same table.
     (&[GO, PYTHON], "go", "python (main.py): Python beside another language's manifest is tooling"),
     (&[GO, PAGE], "go", "staticfile (index.html): the pages are what the program builds or serves"),
@@ -259,7 +266,7 @@ fn files_that_are_no_marker_choose_nothing_and_what_was_looked_for_is_told() {
     let planned = planned(&repo, &Overrides::default());
     assert!(planned.providers.is_empty(), "{:?}", planned.providers);
     assert!(
-        planned.advice[0].starts_with("looked for go ("),
+        planned.advice[0].starts_with("looked for deno ("),
         "{:?}",
         planned.advice
     );

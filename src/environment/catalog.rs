@@ -102,7 +102,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("curl.out", "libcurl4t64|libcurl4"), ("cxxopts", "libcxxopts-dev"), ("dbus.dev", "libdbus-1-dev"),
     ("dbus.out", "libdbus-1-3"), ("dnsutils", "dnsutils"), ("eigen", "libeigen3-dev"),
     ("exiftool", "libimage-exiftool-perl"), ("ffmpeg", "ffmpeg"), ("ffmpeg-full", "ffmpeg"), ("file", "file"),
-    ("flex", "flex"), ("fmt.dev", "libfmt-dev"), ("fmt.out", "libfmt10|libfmt9|libfmt7"), ("fontconfig", "fontconfig"),
+    ("fish", "fish"), ("flex", "flex"), ("fmt.dev", "libfmt-dev"), ("fmt.out", "libfmt10|libfmt9|libfmt7"), ("fontconfig", "fontconfig"),
     ("fontconfig.dev", "libfontconfig-dev"), ("fontconfig.out", "libfontconfig1"),
     ("freetype", "libfreetype6 libfreetype-dev"), ("freetype.dev", "libfreetype-dev"), ("freetype.out", "libfreetype6"),
     ("gcc", "build-essential"), ("gdk-pixbuf", "libgdk-pixbuf-2.0-0"), ("gettext", "gettext"),
@@ -114,7 +114,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("hiredis.out", "libhiredis1.1.0|libhiredis0.14"), ("httplib.dev", "libcpp-httplib-dev"),
     ("httplib.out", "libcpp-httplib0.18|libcpp-httplib0.11"), ("imagemagick", "imagemagick"), ("iproute2", "iproute2"),
     ("jemalloc", "libjemalloc2"), ("jq", "jq"), ("jsoncpp.dev", "libjsoncpp-dev"),
-    ("jsoncpp.out", "libjsoncpp26|libjsoncpp25|libjsoncpp24"), ("libclang", "libclang-dev"),
+    ("jsoncpp.out", "libjsoncpp26|libjsoncpp25|libjsoncpp24"), ("ksh", "ksh93u+m"), ("libclang", "libclang-dev"),
     ("libevent.dev", "libevent-dev"), ("libevent.out", "libevent-2.1-7t64|libevent-2.1-7"), ("libffi", "libffi-dev"),
     ("libheif", "libheif1"), ("libiconv", ""), ("libjpeg", "libjpeg62-turbo libjpeg-dev"),
     ("libmicrohttpd.dev", "libmicrohttpd-dev"), ("libmicrohttpd.out", "libmicrohttpd12t64|libmicrohttpd12"),
@@ -163,7 +163,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("xz", "xz-utils"), ("yaml-cpp.dev", "libyaml-cpp-dev"),
     ("yaml-cpp.out", "libyaml-cpp0.8|libyaml-cpp0.7|libyaml-cpp0.6"), ("zeromq.dev", "libzmq3-dev"),
     ("zeromq.out", "libzmq5"), ("zip", "zip"), ("zlib", "zlib1g-dev"), ("zlib.dev", "zlib1g-dev"), ("zlib.out", "zlib1g"),
-    ("zstd", "zstd"), ("zstd.dev", "libzstd-dev"), ("zstd.out", "libzstd1"),
+    ("zsh", "zsh"), ("zstd", "zstd"), ("zstd.dev", "libzstd-dev"), ("zstd.out", "libzstd1"),
 ];
 
 /// Attributes that every root has already.

@@ -2,7 +2,7 @@
 //!
 //! - Claims: `start.sh`, or the only one of `run.sh` and `main.sh` that begins with a shebang
 //! - Version from: nothing; bash is always there
-//! - Installs with: nothing
+//! - Installs with: nothing; the shell or language of the shebang is added where it is not bash
 //! - Builds with: nothing
 //! - Starts with: the interpreter that the shebang names, else `bash start.sh`
 
@@ -14,6 +14,22 @@ use super::strings;
 
 /// The shell provider.
 pub struct Shell;
+
+/// Interpreters that every image has.
+const ALWAYS: [&str; 3] = ["bash", "dash", "sh"];
+
+/// Interpreters and the tools that have them.
+const TOOLS: [(&str, &str); 9] = [
+    ("bun", "bun"),
+    ("deno", "deno"),
+    ("fish", "fish"),
+    ("ksh", "ksh"),
+    ("node", "nodejs"),
+    ("perl", "perl"),
+    ("python", "python"),
+    ("python3", "python"),
+    ("zsh", "zsh"),
+];
 
 impl Provider for Shell {
     fn name(&self) -> &'static str {
@@ -113,7 +129,15 @@ fn decide(facts: &Facts) -> Proposal {
         return proposal;
     };
     let interpreter = facts.shebang.as_deref().unwrap_or("bash");
-    if !matches!(interpreter, "bash" | "sh" | "dash") {
+    let tool = TOOLS.iter().find(|(name, _)| *name == interpreter);
+    let tools: Vec<String> = tool.iter().map(|(_, tool)| (*tool).to_owned()).collect();
+    if let Some((_, tool)) = tool {
+        let reason = format!("{script} asks for {interpreter}");
+        proposal
+            .decisions
+            .push(Decision::new("interpreter", *tool, reason));
+        proposal.plan.phase("setup").nix_pkgs = Some(tools.clone());
+    } else if !ALWAYS.contains(&interpreter) {
         proposal.warnings.push(format!(
             "{script} asks for {interpreter}; add it with `--pkgs {interpreter}` or aptPkgs"
         ));
@@ -121,7 +145,12 @@ fn decide(facts: &Facts) -> Proposal {
     if facts.carriage_returns {
         proposal.warnings.push(format!("{script} has Windows line endings, at which {interpreter} stumbles; convert it with `dos2unix {script}`"));
     }
-    let command = format!("{interpreter} {script}");
+    let run = if interpreter == "deno" {
+        "deno run --allow-all"
+    } else {
+        interpreter
+    };
+    let command = format!("{run} {script}");
     let reason = if facts.shebang.is_some() {
         "the interpreter of its first line"
     } else {
@@ -132,7 +161,7 @@ fn decide(facts: &Facts) -> Proposal {
     );
     proposal.plan.start = Some(Start {
         cmd: Some(command),
-        nix_pkgs: Some(Vec::new()),
+        nix_pkgs: Some(tools),
         ..Start::default()
     });
     proposal
@@ -194,9 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn another_shell_is_added_for_phases_and_start() {
+        let plan = propose(&[("start.sh", "#!/usr/bin/env zsh\n")]).plan;
+        assert_eq!(plan.phases["setup"].nix_pkgs.as_deref().unwrap(), ["zsh"]);
+        assert_eq!(plan.start.unwrap().nix_pkgs.unwrap(), ["zsh"]);
+        let plan = propose(&[("start.sh", "#!/bin/bash\n")]).plan;
+        assert!(plan.phases.is_empty());
+    }
+
+    #[test]
     fn windows_line_endings_and_strange_interpreters_warn() {
         assert_eq!(
-            propose(&[("start.sh", "#!/bin/zsh\r\necho\r\n")])
+            propose(&[("start.sh", "#!/bin/tcsh\r\necho\r\n")])
                 .warnings
                 .len(),
             2

@@ -67,6 +67,11 @@ struct Facts {
     listing: bool,
     gzip: bool,
     error_pages: BTreeMap<u16, String>,
+    /// Users and hashed passwords, as nginx reads them.
+    passwords: Option<String>,
+    /// The application's own media types.
+    types: Option<String>,
+    own: Option<Configuration>,
     warnings: Vec<String>,
 }
 
@@ -94,7 +99,11 @@ impl Facts {
                 .get(key)
                 .map(|value| words.contains(&value.0.as_str()))
         };
+        let text = |file: &str| Ok::<_, PlanError>(repo.text(file)?.map(|text| text.to_string()));
         Ok(Self {
+            passwords: text("Staticfile.auth")?,
+            types: text("mime.types")?,
+            own: text("nginx.conf")?.map(|text| Configuration::read(&text)),
             listing: on("directory", &["visible", "true", "enabled"]).unwrap_or(false),
             gzip: !on("gzip", &["off", "false", "disabled"]).unwrap_or(false),
             error_pages,
@@ -103,6 +112,78 @@ impl Facts {
             root_evidence,
         })
     }
+}
+
+/// What of an application's own nginx.conf says whether it can be used.
+struct Configuration {
+    /// It has servers and workers, and is no part of another file.
+    whole: bool,
+    /// It says whether nginx goes into the background.
+    daemon: bool,
+    /// Folders to serve that are not in the image.
+    elsewhere: Vec<String>,
+}
+
+impl Configuration {
+    fn read(text: &str) -> Self {
+        let directives = directives(text);
+        let has = |name: &str| directives.iter().any(|words| words[0] == name);
+        let elsewhere = directives
+            .iter()
+            .filter(|words| matches!(words[0].as_str(), "root" | "alias"))
+            .filter_map(|words| words.get(1))
+            .filter(|folder| *folder != "/app" && !folder.starts_with("/app/"))
+            .cloned()
+            .collect();
+        Self {
+            whole: has("http") && has("events"),
+            daemon: has("daemon"),
+            elsewhere,
+        }
+    }
+
+    /// Why it cannot be used.
+    fn objection(&self) -> Option<String> {
+        if let Some(folder) = self.elsewhere.first() {
+            return Some(format!(
+                "it serves {folder}, and the application is in /app"
+            ));
+        }
+        (!self.whole).then(|| "it has no http and events, so it is part of another file".to_owned())
+    }
+}
+
+/// The words of each directive of nginx, whatever block it is in.
+fn directives(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut words: Vec<String> = Vec::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '#' => while letters.next_if(|letter| *letter != '\n').is_some() {},
+            ';' | '{' | '}' => {
+                if !words.is_empty() {
+                    found.push(std::mem::take(&mut words));
+                }
+            }
+            '"' | '\'' => {
+                let inside = std::iter::from_fn(|| letters.next_if(|other| *other != letter));
+                words.push(inside.collect());
+                letters.next();
+            }
+            letter if letter.is_whitespace() => {}
+            letter => {
+                let mut word = letter.to_string();
+                while let Some(next) =
+                    letters.next_if(|next| !next.is_whitespace() && !";{}".contains(*next))
+                {
+                    word.push(next);
+                }
+                words.push(word);
+            }
+        }
+    }
+    found
 }
 
 /// A Staticfile: `key: value` lines and one nested table, `status_codes`. Each value with its line.
@@ -234,24 +315,71 @@ fn decide(facts: &Facts) -> Result<Proposal, PlanError> {
     proposal.decisions.push(
         Decision::new("root", root.clone(), "what is served").from(facts.root_evidence.clone()),
     );
+    let own = usable(facts, &mut proposal);
     let plan = &mut proposal.plan;
-    plan.static_assets
-        .insert("nginx.conf".to_owned(), render(facts, &root)?);
+    let (start, reason) = match own {
+        Some(own) => (
+            start_of(own),
+            "your nginx.conf, on $PORT where it listens on 80",
+        ),
+        None => {
+            plan.static_assets
+                .insert("nginx.conf".to_owned(), render(facts, &root)?);
+            let assets = [
+                (".htpasswd", &facts.passwords),
+                ("mime.types", &facts.types),
+            ];
+            for (name, text) in assets {
+                plan.static_assets
+                    .extend(text.clone().map(|text| (name.to_owned(), text)));
+            }
+            (START.to_owned(), "on $PORT, or 80")
+        }
+    };
     plan.phase("setup").nix_pkgs = Some(strings(&["nginx"]));
     plan.start = Some(Start {
-        cmd: Some(START.to_owned()),
+        cmd: Some(start),
         nix_pkgs: Some(strings(&["nginx"])),
         ..Start::default()
     });
     proposal
         .decisions
-        .push(Decision::new("start", "nginx", "on $PORT, or 80"));
+        .push(Decision::new("start", "nginx", reason));
     Ok(proposal)
+}
+
+/// The application's own configuration, unless something speaks against it, which is told.
+fn usable<'a>(facts: &'a Facts, proposal: &mut Proposal) -> Option<&'a Configuration> {
+    let own = facts.own.as_ref()?;
+    match own.objection() {
+        None => Some(own),
+        Some(objection) => {
+            proposal
+                .warnings
+                .push(format!("nginx.conf is not used: {objection}"));
+            None
+        }
+    }
+}
+
+/// Starts nginx from the application's own configuration, in the foreground.
+fn start_of(own: &Configuration) -> String {
+    let foreground = if own.daemon { "" } else { " -g 'daemon off;'" };
+    format!(
+        "mkdir -p /var/log/nginx && sed -E \"s/listen( +)80;/listen\\1${{PORT:-80}};/; s#include( +)mime.types;#include\\1/etc/nginx/mime.types;#\" /app/nginx.conf > /tmp/nginx.conf && exec nginx -e stderr -c /tmp/nginx.conf{foreground}"
+    )
 }
 
 fn render(facts: &Facts, root: &str) -> Result<String, PlanError> {
     let pages: Vec<(u16, String)> = facts.error_pages.clone().into_iter().collect();
-    let values = minijinja::context! { root => root, listing => facts.listing, gzip => facts.gzip, error_pages => pages };
+    let values = minijinja::context! {
+        root => root,
+        listing => facts.listing,
+        gzip => facts.gzip,
+        error_pages => pages,
+        passwords => facts.passwords.is_some(),
+        own_types => facts.types.is_some(),
+    };
     template::render("nginx.conf", TEMPLATE, values)
 }
 
@@ -310,6 +438,49 @@ mod tests {
             proposal.warnings,
             ["Staticfile:6: pushstate is not supported and ignored"]
         );
+    }
+
+    #[test]
+    fn passwords_and_media_types_of_the_application_are_assets() {
+        let files = [
+            ("index.html", ""),
+            ("Staticfile.auth", "bob:$apr1$x"),
+            ("mime.types", "types { text/x x; }"),
+        ];
+        let assets = propose(&files, &[]).unwrap().plan.static_assets;
+        assert_eq!(assets[".htpasswd"], "bob:$apr1$x");
+        assert_eq!(assets["mime.types"], "types { text/x x; }");
+        let conf = &assets["nginx.conf"];
+        assert!(
+            conf.contains("auth_basic_user_file /assets/.htpasswd;"),
+            "{conf}"
+        );
+        assert!(conf.contains("include /assets/mime.types;"), "{conf}");
+        assert!(!conf.contains("types {"), "{conf}");
+    }
+
+    #[test]
+    fn an_own_configuration_is_used_when_it_fits_the_image() {
+        let start = |text: &str| {
+            let files = [("index.html", ""), ("nginx.conf", text)];
+            let proposal = propose(&files, &[]).unwrap();
+            (proposal.plan.start.unwrap().cmd.unwrap(), proposal.warnings)
+        };
+        let (command, warnings) =
+            start("events {} # root /x;\nhttp { server { listen 80; root \"/app/site\"; } }");
+        assert!(command.contains("/app/nginx.conf"), "{command}");
+        assert!(command.ends_with("-g 'daemon off;'"), "{command}");
+        assert!(warnings.is_empty());
+        let (command, _) = start("daemon off; events {} http {}");
+        assert!(command.ends_with("-c /tmp/nginx.conf"), "{command}");
+        let (command, warnings) =
+            start("events {} http { server { root /usr/share/nginx/html; } }");
+        assert_eq!(command, START);
+        assert!(
+            warnings[0].contains("/usr/share/nginx/html"),
+            "{warnings:?}"
+        );
+        assert_eq!(start("server { listen 80; }").1.len(), 1);
     }
 
     #[test]

