@@ -24,7 +24,7 @@ pub use detect::Detected;
 pub use overrides::Overrides;
 pub use plan::{BuildPlan, Healthcheck, Hooks, ImageSettings, List, Phase, PlanError, Start};
 pub use provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
-pub use repo::{DirEntry, Entry, EntryKind, FileKind, MANIFEST_LIMIT, Repo, RepoError};
+pub use repo::{Counts, DirEntry, Entry, EntryKind, FileKind, MANIFEST_LIMIT, Repo, RepoError};
 
 use overrides::Layers;
 

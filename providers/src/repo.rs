@@ -199,8 +199,35 @@ struct State {
     docker: Option<Arc<DockerIgnore>>,
     read: BTreeSet<String>,
     skipped: BTreeSet<String>,
-    reads: BTreeMap<String, usize>,
-    parses: BTreeMap<String, usize>,
+    trees: BTreeMap<String, Arc<[(String, FileKind)]>>,
+    counts: Counts,
+}
+
+/// How much work a repository was: for the tests that say once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How often each file was read.
+    pub reads: BTreeMap<String, usize>,
+    /// How often each file was parsed.
+    pub parses: BTreeMap<String, usize>,
+    /// How often each directory was listed, walks included.
+    pub listings: BTreeMap<PathBuf, usize>,
+    /// The directories below which everything was walked, once for each walk.
+    pub walks: Vec<String>,
+}
+
+impl Counts {
+    fn read(&mut self, path: &str) {
+        *self.reads.entry(path.to_owned()).or_default() += 1;
+    }
+
+    fn parsed(&mut self, path: &str) {
+        *self.parses.entry(path.to_owned()).or_default() += 1;
+    }
+
+    fn listed(&mut self, dir: &Path) {
+        *self.listings.entry(dir.to_owned()).or_default() += 1;
+    }
 }
 
 /// A repository: from disk, or in memory for tests.
@@ -306,7 +333,7 @@ impl Repo {
         let mut state = self.state();
         if text.is_some() {
             state.read.insert(path.clone());
-            *state.reads.entry(path.clone()).or_default() += 1;
+            state.counts.read(&path);
         }
         state.texts.insert(path, text.clone());
         Ok(text)
@@ -350,7 +377,7 @@ impl Repo {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
-        *self.state().parses.entry(key.0.clone()).or_default() += 1;
+        self.state().counts.parsed(&key.0);
         let value = Arc::new(parse(&text)?);
         self.state().parsed.insert(key, value.clone());
         Ok(Some(value))
@@ -404,24 +431,9 @@ impl Repo {
             return Ok(());
         };
         if *first == "**" {
-            self.glob_below(dir, rest, found)?;
-            for entry in self.list(dir)? {
-                if entry.kind == FileKind::Directory {
-                    self.glob_below(&entry.path, components, found)?;
-                } else if rest.is_empty() {
-                    found.insert(entry.path);
-                }
-            }
-            return Ok(());
+            return self.glob_deep(dir, components, found);
         }
-        let matcher = globset::GlobBuilder::new(first)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| RepoError::Pattern {
-                pattern: (*first).to_owned(),
-                reason: error.kind().to_string(),
-            })?
-            .compile_matcher();
+        let matcher = matcher(first)?;
         for entry in self
             .list(dir)?
             .into_iter()
@@ -436,9 +448,49 @@ impl Repo {
         Ok(())
     }
 
+    /// A pattern that starts with `**`, against everything below a directory.
+    fn glob_deep(
+        &self,
+        dir: &str,
+        components: &[&str],
+        found: &mut BTreeSet<String>,
+    ) -> Result<(), RepoError> {
+        let matcher = matcher(&components.join("/"))?;
+        let prefix = if dir.is_empty() { 0 } else { dir.len() + 1 };
+        let every = components == ["**"];
+        for (path, kind) in self.tree(dir)?.iter() {
+            if (!every || *kind != FileKind::Directory) && matcher.is_match(&path[prefix..]) {
+                found.insert(path.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything below a directory that goes into the image, found by one walk however often it is asked for.
+    fn tree(&self, dir: &str) -> Result<Arc<[(String, FileKind)]>, RepoError> {
+        if let Some(known) = self.state().trees.get(dir) {
+            return Ok(known.clone());
+        }
+        self.state().counts.walks.push(dir.to_owned());
+        let mut paths = Vec::new();
+        let mut pending = vec![dir.to_owned()];
+        while let Some(dir) = pending.pop() {
+            for entry in self.list(&dir)? {
+                if entry.kind == FileKind::Directory {
+                    pending.push(entry.path.clone());
+                }
+                paths.push((entry.path, entry.kind));
+            }
+        }
+        let tree: Arc<[(String, FileKind)]> = paths.into();
+        self.state().trees.insert(dir.to_owned(), tree.clone());
+        Ok(tree)
+    }
+
     /// Everything that goes into the image, sorted by the bytes of the path. Walks the whole tree; only `build` needs it.
     pub fn entries(&self) -> Result<Vec<Entry>, RepoError> {
         let docker = self.docker()?;
+        self.state().counts.walks.push(String::new());
         let mut walk = Walk {
             repo: self,
             docker,
@@ -486,17 +538,9 @@ impl Repo {
             .collect()
     }
 
-    /// How often each file was read and parsed, for the test that says once.
-    #[cfg(test)]
-    pub(crate) fn counts(&self) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
-        let state = self.state();
-        (state.reads.clone(), state.parses.clone())
-    }
-
-    /// How many directories were listed.
-    #[cfg(test)]
-    pub(crate) fn listed(&self) -> usize {
-        self.state().listings.len()
+    /// How often files were read and parsed, directories listed and trees walked.
+    pub fn counts(&self) -> Counts {
+        self.state().counts.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -533,6 +577,7 @@ impl Repo {
     }
 
     fn list_now(&self, dir: &Path) -> Result<Vec<RawEntry>, RepoError> {
+        self.state().counts.listed(dir);
         let files = match &self.source {
             Source::Disk(disk) => return disk.list(dir),
             Source::Memory(files) => files,
@@ -719,6 +764,17 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+fn matcher(pattern: &str) -> Result<globset::GlobMatcher, RepoError> {
+    let glob = globset::GlobBuilder::new(pattern)
+        .literal_separator(true)
+        .build()
+        .map_err(|error| RepoError::Pattern {
+            pattern: pattern.to_owned(),
+            reason: error.kind().to_string(),
+        })?;
+    Ok(glob.compile_matcher())
 }
 
 /// The path without `.` and empty components; `None` when it is absolute or has `..`.

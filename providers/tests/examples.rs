@@ -3,27 +3,15 @@
 //! A snapshot holds detection, warnings and plan of one example: a change of any plan shows up in
 //! review, and belongs into CHANGELOG.md. `INSTA_UPDATE=always` writes the snapshots anew.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use packwright_providers::{BuildPlan, Overrides, Planned, Repo, detect, plan};
 
-fn examples() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    found.sort();
-    assert!(!found.is_empty());
-    found
-}
-
-fn name(example: &Path) -> &str {
-    example.file_name().unwrap().to_str().unwrap()
-}
+use common::{examples, name};
 
 /// A new view of the same files each time, so that nothing is remembered between two plans.
 fn open(example: &Path) -> Repo {
