@@ -37,17 +37,118 @@ enum Damage {
 
 /// Words that mean something in one of the formats.
 const WORDS: &[&str] = &[
-    "{", "}", "[", "]", "\"", "'", ":", ",", "\n", "\r", "\t", " ", "=", "#", "//", "/*", "*/", "<!--", "-->", "<![CDATA[", "<a>", "</a>", "<a/>",
-    "&lt;", "&amp", "<?xml", "- ", "---\n", "? ", "|\n", ">-\n", "&a ", "*a", "!!map", "<<: *a", "[[a]]\n", "[a.b]\n", "a.b = 1\n", "\"\"\"", "'''",
-    "\\", "\\u0000", "\\ud800", "#{", "${", "%{", "~w(", "do\n", "end\n", "(", ")", "=>", "->", "::", ";", "\0", "é", "\u{2028}", "..", "../..", "*",
-    "**", "~>", "^", ">=", "||", "<", "99999999999999999999", "1.2.3.4.5.6", "-1", "1e999", "null", "true", "latest", "workspace:*", "git+ssh://a",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    ":",
+    ",",
+    "\n",
+    "\r",
+    "\t",
+    " ",
+    "=",
+    "#",
+    "//",
+    "/*",
+    "*/",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "<a>",
+    "</a>",
+    "<a/>",
+    "&lt;",
+    "&amp",
+    "<?xml",
+    "- ",
+    "---\n",
+    "? ",
+    "|\n",
+    ">-\n",
+    "&a ",
+    "*a",
+    "!!map",
+    "<<: *a",
+    "[[a]]\n",
+    "[a.b]\n",
+    "a.b = 1\n",
+    "\"\"\"",
+    "'''",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "#{",
+    "${",
+    "%{",
+    "~w(",
+    "do\n",
+    "end\n",
+    "(",
+    ")",
+    "=>",
+    "->",
+    "::",
+    ";",
+    "\0",
+    "é",
+    "\u{2028}",
+    "..",
+    "../..",
+    "*",
+    "**",
+    "~>",
+    "^",
+    ">=",
+    "||",
+    "<",
+    "99999999999999999999",
+    "1.2.3.4.5.6",
+    "-1",
+    "1e999",
+    "null",
+    "true",
+    "latest",
+    "workspace:*",
+    "git+ssh://a",
 ];
 
 /// Values of every type, for where another type is expected.
 const VALUES: &[&str] = &[
-    "null", "true", "0", "-1", "1e400", "123456789012345678901234567890", "0.1", "\"\"", "\"x\"", "\"99999999999.0\"", "[]", "{}", "[[[]]]",
-    "[null]", "[1,\"a\",{}]", "{\"a\":{\"b\":null}}", "\"\\u0000\"", "'", "1979-05-27T07:32:00Z", "{ a = 1 }", "~", "|", "nan", "\"../../etc\"",
-    "\"a b\\n'c\"", "<x><y/></x>", "\"=\"", "\">=\"", "\"*\"", "\"^\"", "\"v\"", "\"lts/*\"",
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1e400",
+    "123456789012345678901234567890",
+    "0.1",
+    "\"\"",
+    "\"x\"",
+    "\"99999999999.0\"",
+    "[]",
+    "{}",
+    "[[[]]]",
+    "[null]",
+    "[1,\"a\",{}]",
+    "{\"a\":{\"b\":null}}",
+    "\"\\u0000\"",
+    "'",
+    "1979-05-27T07:32:00Z",
+    "{ a = 1 }",
+    "~",
+    "|",
+    "nan",
+    "\"../../etc\"",
+    "\"a b\\n'c\"",
+    "<x><y/></x>",
+    "\"=\"",
+    "\">=\"",
+    "\"*\"",
+    "\"^\"",
+    "\"v\"",
+    "\"lts/*\"",
 ];
 
 fn value() -> impl Strategy<Value = String> {
@@ -95,9 +196,15 @@ fn values(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
         if !matches!(byte, b':' | b'=' | b'>') {
             continue;
         }
-        let spaces = bytes[at + 1..].iter().take_while(|byte| **byte == b' ').count();
+        let spaces = bytes[at + 1..]
+            .iter()
+            .take_while(|byte| **byte == b' ')
+            .count();
         let start = at + 1 + spaces;
-        let length = bytes[start..].iter().take_while(|byte| !matches!(byte, b'\n' | b',' | b'<')).count();
+        let length = bytes[start..]
+            .iter()
+            .take_while(|byte| !matches!(byte, b'\n' | b',' | b'<'))
+            .count();
         found.push(start..start + length);
     }
     found
@@ -132,7 +239,11 @@ fn apply(damage: &Damage, mut bytes: Vec<u8>) -> Vec<u8> {
             bytes.splice(at..at, opening.repeat(*times).into_bytes());
         }
         Damage::Replace(text) => bytes = text.clone().into_bytes(),
-        Damage::CarriageReturns => bytes = String::from_utf8_lossy(&bytes).replace('\n', "\r\n").into_bytes(),
+        Damage::CarriageReturns => {
+            bytes = String::from_utf8_lossy(&bytes)
+                .replace('\n', "\r\n")
+                .into_bytes()
+        }
         Damage::ByteOrderMark => drop(bytes.splice(0..0, [0xef, 0xbb, 0xbf])),
         Damage::NotText(at) => {
             let at = place(at, &bytes);
@@ -140,7 +251,10 @@ fn apply(damage: &Damage, mut bytes: Vec<u8>) -> Vec<u8> {
         }
         Damage::Utf16 => {
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            bytes = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+            bytes = [0xff, 0xfe]
+                .into_iter()
+                .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
+                .collect();
         }
     }
     bytes
@@ -159,7 +273,10 @@ fn manifests() -> Vec<Manifest> {
     for example in examples() {
         let repo = Repo::open(&example).unwrap();
         plan(&repo, &Overrides::default()).unwrap();
-        found.extend(repo.files_read().into_iter().map(|file| Manifest { example: example.clone(), file }));
+        found.extend(repo.files_read().into_iter().map(|file| Manifest {
+            example: example.clone(),
+            file,
+        }));
     }
     found
 }
@@ -183,19 +300,31 @@ fn says_where(error: &PlanError, app: &Path, variables: &BTreeMap<String, String
     let text = error.to_string();
     let place = match error {
         PlanError::Invalid { file, line, .. } if *line > 0 => file.as_str(),
-        PlanError::Version { place, .. } | PlanError::UnknownProvider { place, .. } => place.as_str(),
-        PlanError::Repo(_) | PlanError::Cycle { .. } | PlanError::UnknownPhase { .. } => return true,
-        PlanError::ConfigMissing { file } | PlanError::ConfigUnreadable { file, .. } => file.as_str(),
+        PlanError::Version { place, .. } | PlanError::UnknownProvider { place, .. } => {
+            place.as_str()
+        }
+        PlanError::Repo(_) | PlanError::Cycle { .. } | PlanError::UnknownPhase { .. } => {
+            return true;
+        }
+        PlanError::ConfigMissing { file } | PlanError::ConfigUnreadable { file, .. } => {
+            file.as_str()
+        }
         _ => return false,
     };
     let file = place.split([' ', ':', '(']).next().unwrap_or_default();
     let of_variable = variables.keys().any(|name| text.contains(name.as_str()));
-    of_variable || place.starts_with("environment") || app.join(file).exists() || app.join(place).exists()
+    of_variable
+        || place.starts_with("environment")
+        || app.join(file).exists()
+        || app.join(place).exists()
 }
 
 /// Plans the app; what is wrong with the answer.
 fn judge(app: &Path, overrides: &Overrides) -> Result<Option<Planned>, String> {
-    let planned = match plan(&Repo::open(app).map_err(|error| error.to_string())?, overrides) {
+    let planned = match plan(
+        &Repo::open(app).map_err(|error| error.to_string())?,
+        overrides,
+    ) {
         Ok(planned) => planned,
         Err(error) if says_where(&error, app, &overrides.env) => return Ok(None),
         Err(error) => return Err(format!("does not say where: {error:?}")),
@@ -209,11 +338,22 @@ fn judge(app: &Path, overrides: &Overrides) -> Result<Option<Planned>, String> {
 
 /// Runs a property for some cases, or again and again for `FUZZ_SECONDS`.
 fn fuzz<S: Strategy>(strategy: &S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|value| value.parse().ok());
+    let seconds = std::env::var("FUZZ_SECONDS")
+        .ok()
+        .and_then(|value| value.parse().ok());
     let deadline = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { 1_000 };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
+        Config::default().cases
+    } else {
+        300
+    };
     loop {
-        let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+        let config = Config {
+            cases,
+            failure_persistence: None,
+            max_shrink_iters: 2_000,
+            ..Config::default()
+        };
         if let Err(failure) = TestRunner::new(config).run(strategy, &property) {
             panic!("{failure}");
         }
@@ -227,18 +367,30 @@ fn fuzz<S: Strategy>(strategy: &S, property: impl Fn(S::Value) -> Result<(), Tes
 fn a_damaged_manifest_gives_a_plan_or_an_error_that_names_the_place() {
     let manifests = manifests();
     let home = tempfile::tempdir().unwrap();
-    let strategy = (prop::sample::select(manifests), prop::collection::vec(damage(), 1..5));
+    let strategy = (
+        prop::sample::select(manifests),
+        prop::collection::vec(damage(), 1..5),
+    );
     fuzz(&strategy, |(manifest, damages)| {
         let app = home.path().join(name(&manifest.example));
         if !app.exists() {
             copy(&manifest.example, &app);
         }
         let whole = fs::read(manifest.example.join(&manifest.file)).unwrap();
-        let broken = damages.iter().fold(whole.clone(), |bytes, damage| apply(damage, bytes));
+        let broken = damages
+            .iter()
+            .fold(whole.clone(), |bytes, damage| apply(damage, bytes));
         fs::write(app.join(&manifest.file), &broken).unwrap();
         let judged = std::panic::catch_unwind(|| judge(&app, &Overrides::default()));
         fs::write(app.join(&manifest.file), &whole).unwrap();
-        let shown = || format!("{} of {}:\n{:.2000}", manifest.file, name(&manifest.example), String::from_utf8_lossy(&broken));
+        let shown = || {
+            format!(
+                "{} of {}:\n{:.2000}",
+                manifest.file,
+                name(&manifest.example),
+                String::from_utf8_lossy(&broken)
+            )
+        };
         match judged {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(wrong)) => Err(TestCaseError::fail(format!("{wrong}\n{}", shown()))),
@@ -250,15 +402,26 @@ fn a_damaged_manifest_gives_a_plan_or_an_error_that_names_the_place() {
 #[test]
 fn no_value_of_a_setting_makes_a_provider_panic() {
     let home = tempfile::tempdir().unwrap();
-    let names: Vec<String> = languages::ALL.iter().flat_map(|provider| settings(provider.name())).collect();
-    let strategy = (prop::sample::select(examples()), prop::collection::btree_map(prop::sample::select(names), value(), 1..4));
+    let names: Vec<String> = languages::ALL
+        .iter()
+        .flat_map(|provider| settings(provider.name()))
+        .collect();
+    let strategy = (
+        prop::sample::select(examples()),
+        prop::collection::btree_map(prop::sample::select(names), value(), 1..4),
+    );
     fuzz(&strategy, |(example, env)| {
         let app = home.path().join(name(&example));
         if !app.exists() {
             copy(&example, &app);
         }
-        let overrides = Overrides { env, ..Overrides::default() };
-        judge(&app, &overrides).map(drop).map_err(TestCaseError::fail)
+        let overrides = Overrides {
+            env,
+            ..Overrides::default()
+        };
+        judge(&app, &overrides)
+            .map(drop)
+            .map_err(TestCaseError::fail)
     });
 }
 
@@ -268,10 +431,16 @@ fn deep_nesting_in_any_manifest_is_no_end_of_the_stack() {
     for manifest in manifests() {
         let app = home.path().join(name(&manifest.example));
         copy(&manifest.example, &app);
-        for opening in ["[", "{\"a\":", "{", "(", "<a>", "a:\n ", "- ", "#{\"", "a = [", "fn(", "/*"] {
+        for opening in [
+            "[", "{\"a\":", "{", "(", "<a>", "a:\n ", "- ", "#{\"", "a = [", "fn(", "/*",
+        ] {
             fs::write(app.join(&manifest.file), opening.repeat(100_000)).unwrap();
             if let Err(wrong) = judge(&app, &Overrides::default()) {
-                panic!("{} of {} with {opening:?}: {wrong}", manifest.file, name(&manifest.example));
+                panic!(
+                    "{} of {} with {opening:?}: {wrong}",
+                    manifest.file,
+                    name(&manifest.example)
+                );
             }
         }
         copy(&manifest.example, &app);

@@ -57,7 +57,11 @@ pub fn settings(provider: &str) -> Vec<String> {
     let text = sources(provider);
     let word = |text: &str| -> String {
         let letters = text.chars();
-        letters.take_while(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || *letter == '_').collect()
+        letters
+            .take_while(|letter| {
+                letter.is_ascii_uppercase() || letter.is_ascii_digit() || *letter == '_'
+            })
+            .collect()
     };
     let mut found = BTreeSet::new();
     for call in ["setting(\"", "setting_with_evidence(\""] {
