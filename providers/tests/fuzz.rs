@@ -180,11 +180,11 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 /// A place in some bytes, the end included.
-fn place(at: &Index, bytes: &[u8]) -> usize {
+fn place(at: Index, bytes: &[u8]) -> usize {
     at.index(bytes.len() + 1)
 }
 
-fn span(from: &Index, to: &Index, bytes: &[u8]) -> std::ops::Range<usize> {
+fn span(from: Index, to: Index, bytes: &[u8]) -> std::ops::Range<usize> {
     let (one, other) = (place(from, bytes), place(to, bytes));
     one.min(other)..one.max(other).min(one.min(other) + 2_000)
 }
@@ -217,15 +217,15 @@ fn apply(damage: &Damage, mut bytes: Vec<u8>) -> Vec<u8> {
             bytes[at] = *byte;
         }
         Damage::Flip(..) => {}
-        Damage::Truncate(at) => bytes.truncate(place(at, &bytes)),
+        Damage::Truncate(at) => bytes.truncate(place(*at, &bytes)),
         Damage::Duplicate(from, to) => {
-            let span = span(from, to, &bytes);
+            let span = span(*from, *to, &bytes);
             let copy = bytes[span.clone()].to_vec();
             bytes.splice(span.end..span.end, copy);
         }
-        Damage::Remove(from, to) => drop(bytes.drain(span(from, to, &bytes))),
+        Damage::Remove(from, to) => drop(bytes.drain(span(*from, *to, &bytes))),
         Damage::Insert(at, word) => {
-            let at = place(at, &bytes);
+            let at = place(*at, &bytes);
             bytes.splice(at..at, word.bytes());
         }
         Damage::Value(at, value) => {
@@ -235,18 +235,18 @@ fn apply(damage: &Damage, mut bytes: Vec<u8>) -> Vec<u8> {
             }
         }
         Damage::Nest(at, opening, times) => {
-            let at = place(at, &bytes);
+            let at = place(*at, &bytes);
             bytes.splice(at..at, opening.repeat(*times).into_bytes());
         }
         Damage::Replace(text) => bytes = text.clone().into_bytes(),
         Damage::CarriageReturns => {
             bytes = String::from_utf8_lossy(&bytes)
                 .replace('\n', "\r\n")
-                .into_bytes()
+                .into_bytes();
         }
         Damage::ByteOrderMark => drop(bytes.splice(0..0, [0xef, 0xbb, 0xbf])),
         Damage::NotText(at) => {
-            let at = place(at, &bytes);
+            let at = place(*at, &bytes);
             bytes.splice(at..at, [0xc3, 0x28]);
         }
         Damage::Utf16 => {

@@ -28,7 +28,8 @@ pub fn name(example: &Path) -> &str {
 pub fn sources(provider: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/languages");
     let own = folder.join(format!("{}.rs", module(provider)));
-    let mut text = fs::read_to_string(&own).unwrap_or_else(|error| panic!("{own:?}: {error}"));
+    let mut text =
+        fs::read_to_string(&own).unwrap_or_else(|error| panic!("{}: {error}", own.display()));
     if let Some(tests) = text.find("#[cfg(test)]\nmod tests {") {
         text.truncate(tests);
     }
