@@ -82,6 +82,14 @@ impl Root {
         }
     }
 
+    /// Lets everybody run a regular file; anything else there, or nothing, is refused.
+    pub fn make_executable(&self, path: &Path) -> Result<()> {
+        let place = self
+            .lookup(path)?
+            .ok_or_else(|| refused(path, "a program that is not there"))?;
+        place.make_executable()
+    }
+
     /// Removes a file, link or whole tree, if it is there.
     pub fn remove(&self, path: &Path) -> Result<()> {
         match self.lookup(path)? {
@@ -288,6 +296,17 @@ impl Place {
     /// Sets the mode, past umask and after owners, since a change of owner clears setuid.
     pub(super) fn finish_file(&self, file: &File, mode: u32) -> Result<()> {
         chmod(file, mode, &self.path)
+    }
+
+    fn make_executable(&self) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, self.name(), flags, Mode::empty())
+            .map_err(io_error("open", &self.path))?;
+        let stat = rustix::fs::fstat(&file).map_err(io_error("read", &self.path))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(refused(&self.path, "a program that is no file"));
+        }
+        chmod(&file, 0o755, &self.path)
     }
 
     pub(super) fn symlink(&self, target: &Path) -> Result<((), bool)> {

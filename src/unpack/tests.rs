@@ -783,3 +783,24 @@ fn gnu_tar_archives_are_read() {
         assert_eq!(place.text("hard"), "deep", "{format}");
     }
 }
+
+#[test]
+fn only_a_file_inside_becomes_a_program() {
+    let place = Place::new();
+    fs::write(place.path("tool"), "").unwrap();
+    fs::set_permissions(place.path("tool"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::create_dir(place.path("dir")).unwrap();
+    let canary = place.home.path().join("outside/canary");
+    symlink(&canary, place.path("link")).unwrap();
+    symlink(place.outside(), place.path("out")).unwrap();
+    let root = Root::open(&place.path("")).unwrap();
+    root.make_executable(Path::new("tool")).unwrap();
+    assert_eq!(
+        fs::metadata(place.path("tool")).unwrap().mode() & 0o777,
+        0o755
+    );
+    for path in ["dir", "link", "out/canary", "nothing"] {
+        assert!(root.make_executable(Path::new(path)).is_err(), "{path}");
+    }
+    assert_eq!(fs::metadata(canary).unwrap().mode() & 0o777, 0o640);
+}

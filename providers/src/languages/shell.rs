@@ -9,6 +9,7 @@
 use crate::plan::{PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
 use crate::repo::Repo;
+use crate::version::{self, Grammar};
 
 use super::strings;
 
@@ -59,6 +60,8 @@ impl Provider for Shell {
 struct Facts {
     script: Option<&'static str>,
     shebang: Option<String>,
+    /// The tool that has the interpreter, where images do not have it anyway.
+    tool: Option<String>,
     carriage_returns: bool,
 }
 
@@ -70,9 +73,12 @@ impl Facts {
             .transpose()?
             .flatten()
             .unwrap_or_default();
+        let shebang = shebang(&text);
+        let tool = shebang.as_deref().map(tool).transpose()?.flatten();
         Ok(Self {
             script,
-            shebang: shebang(&text),
+            shebang,
+            tool,
             carriage_returns: text.contains("\r\n"),
         })
     }
@@ -99,6 +105,18 @@ fn script(repo: &Repo) -> Result<Option<&'static str>, PlanError> {
         [only] => Some(only),
         _ => None,
     })
+}
+
+/// The tool that has an interpreter, in its default version.
+fn tool(interpreter: &str) -> Result<Option<String>, PlanError> {
+    let Some((_, name)) = TOOLS.iter().find(|(name, _)| *name == interpreter) else {
+        return Ok(None);
+    };
+    let tool = version::tool(name, Grammar::Npm, &[])?;
+    Ok(Some(match tool.range.as_str() {
+        "*" => tool.name.to_owned(),
+        _ => tool.entry(),
+    }))
 }
 
 /// The interpreter's name: `#!/usr/bin/env -S bash -eu` and `#!/bin/sh` alike.
@@ -129,13 +147,12 @@ fn decide(facts: &Facts) -> Proposal {
         return proposal;
     };
     let interpreter = facts.shebang.as_deref().unwrap_or("bash");
-    let tool = TOOLS.iter().find(|(name, _)| *name == interpreter);
-    let tools: Vec<String> = tool.iter().map(|(_, tool)| (*tool).to_owned()).collect();
-    if let Some((_, tool)) = tool {
+    let tools: Vec<String> = facts.tool.iter().cloned().collect();
+    if let Some(tool) = &facts.tool {
         let reason = format!("{script} asks for {interpreter}");
         proposal
             .decisions
-            .push(Decision::new("interpreter", *tool, reason));
+            .push(Decision::new("interpreter", tool.clone(), reason));
         proposal.plan.phase("setup").nix_pkgs = Some(tools.clone());
     } else if !ALWAYS.contains(&interpreter) {
         proposal.warnings.push(format!(
@@ -227,6 +244,8 @@ mod tests {
         let plan = propose(&[("start.sh", "#!/usr/bin/env zsh\n")]).plan;
         assert_eq!(plan.phases["setup"].nix_pkgs.as_deref().unwrap(), ["zsh"]);
         assert_eq!(plan.start.unwrap().nix_pkgs.unwrap(), ["zsh"]);
+        let plan = propose(&[("start.sh", "#!/usr/bin/env node\n")]).plan;
+        assert_eq!(plan.start.unwrap().nix_pkgs.unwrap(), ["nodejs@24"]);
         let plan = propose(&[("start.sh", "#!/bin/bash\n")]).plan;
         assert!(plan.phases.is_empty());
     }

@@ -169,10 +169,18 @@ impl Target<'_> {
             .map_err(self.failed())
     }
 
+    /// A name in `bin` for a program, which not every archive lets people run.
     fn link(&self, name: &str, target: &str) -> Result<(), EnvironmentError> {
-        let link = format!("{}/bin/{name}", self.folder);
+        let (link, program) = (
+            format!("{}/bin/{name}", self.folder),
+            match target.strip_prefix("../") {
+                Some(above) => format!("{}/{above}", self.folder),
+                None => format!("{}/bin/{target}", self.folder),
+            },
+        );
         self.root
-            .symlink(Path::new(&link), Path::new(target))
+            .make_executable(Path::new(&program))
+            .and_then(|()| self.root.symlink(Path::new(&link), Path::new(target)))
             .map_err(self.failed())
     }
 
