@@ -11,8 +11,11 @@ use packwright_providers::{Overrides, Planned, Provider, Repo, languages, plan};
 
 use common::{examples, module, name, settings};
 
-fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/providers.md")
+/// How the page and the table are written.
+const UPDATE: &str = "run UPDATE_DOCS=1 cargo test -p packwright-providers --test documents, and read the difference";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 const HEAD: &str = "# Providers
@@ -82,18 +85,19 @@ fn section(provider: &str) -> String {
 
 #[test]
 fn the_page_of_providers_says_what_the_sources_say() {
+    let page = root().join("docs/providers.md");
     let sections: String = providers()
         .iter()
         .map(|provider| section(provider.name()))
         .collect();
     let text = format!("{HEAD}{sections}");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(page(), &text).unwrap();
+        fs::write(&page, &text).unwrap();
     }
-    let written = fs::read_to_string(page()).unwrap_or_default();
+    let written = fs::read_to_string(&page).unwrap_or_default();
     assert!(
         written == text,
-        "docs/providers.md is out of date: run UPDATE_DOCS=1 cargo test -p packwright-providers --test documents"
+        "docs/providers.md is out of date: {UPDATE}"
     );
 }
 
@@ -141,17 +145,39 @@ fn every_provider_starts_the_app_or_says_what_to_do() {
     assert_eq!(without, [""; 0]);
 }
 
-#[test]
-fn every_provider_is_in_the_readmes_table() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(readme).unwrap();
+/// The README's table: each provider, linked, and the files that it looks for.
+fn table() -> String {
+    let mut text = "| Language | Recognised by |\n|---|---|\n".to_owned();
     for provider in providers() {
-        let link = format!("(docs/providers.md#{})", anchor(provider.name()));
-        assert!(
-            readme.contains(&link),
-            "no {link} in the table of README.md"
-        );
+        let name = provider.name();
+        let link = format!("[{name}](docs/providers.md#{})", anchor(name));
+        let markers: Vec<String> = provider
+            .markers()
+            .iter()
+            .map(|marker| format!("`{marker}`"))
+            .collect();
+        writeln!(text, "| {link} | {} |", markers.join(", ")).unwrap();
     }
+    text
+}
+
+#[test]
+fn the_readmes_table_of_languages_is_that_of_the_sources() {
+    let file = root().join("README.md");
+    let readme = fs::read_to_string(&file).unwrap();
+    let start = readme
+        .find("| Language | Recognised by |")
+        .expect("README.md has a table of languages");
+    let rows = readme[start..].find("\n\n").expect("a table ends");
+    let written = &readme[start..=start + rows];
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, readme.replace(written, &table())).unwrap();
+        return;
+    }
+    assert!(
+        written == table(),
+        "the table of README.md is out of date: {UPDATE}"
+    );
 }
 
 /// The anchor that a heading has on a page: letters, digits and dashes.
@@ -177,10 +203,9 @@ struct Rule {
 
 #[test]
 fn every_rule_of_a_difference_has_its_section_in_the_page_of_differences() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let rules = fs::read_to_string(root.join("tests/nixpacks/differences.toml")).unwrap();
+    let rules = fs::read_to_string(root().join("tests/nixpacks/differences.toml")).unwrap();
     let rules: Differences = toml::from_str(&rules).unwrap();
-    let page = fs::read_to_string(root.join("docs/differences.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/differences.md")).unwrap();
     for rule in rules.difference {
         let heading = rules
             .sections

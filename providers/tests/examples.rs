@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -94,21 +94,59 @@ fn two_readings_of_the_same_files_give_the_same_bytes() {
     }
 }
 
+/// What users say beside the files: nothing, variables, flags, a plan as JSON.
+fn ways_to_override() -> Vec<Overrides> {
+    let text = |words: &str| Some(words.to_owned());
+    let list = |word: &str| vec![word.to_owned()];
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        Overrides::default(),
+        Overrides {
+            env: BTreeMap::from([
+                variable("NIXPACKS_START_CMD", "./serve 'two words' \"$PORT\""),
+                variable("NIXPACKS_BUILD_CACHE_DIRS", "/a,b"),
+                variable("COLOUR", "blue = \u{fc}\\n"),
+            ]),
+            test: true,
+            ..Overrides::default()
+        },
+        Overrides {
+            install_cmd: text("make deps"),
+            build_cmd: text("printf '%s\\n' \"$HOME\""),
+            start_cmd: text("exec ./out"),
+            pkgs: list("jq"),
+            apt: list("ffmpeg"),
+            libs: list("zlib"),
+            ..Overrides::default()
+        },
+        Overrides {
+            json_plan: text(
+                r#"{"phases":{"lint":{"cmds":["true"],"dependsOn":["..."]},"build":{"cmds":["...","date"]}}}"#,
+            ),
+            ..Overrides::default()
+        },
+    ]
+}
+
 #[test]
 fn a_plan_given_back_as_configuration_comes_out_byte_for_byte() {
     let home = tempfile::tempdir().unwrap();
     for example in examples() {
-        let first = planned(&open(&example), &Overrides::default());
-        for (ending, write) in FORMATS {
-            let file = home.path().join(format!("{}.{ending}", name(&example)));
-            fs::write(&file, write(&first.plan)).unwrap();
-            let overrides = Overrides {
-                config_file: Some(file),
-                ..Overrides::default()
-            };
-            let second = planned(&open(&example), &overrides);
-            let (first, second) = (write(&first.plan), write(&second.plan));
-            assert_eq!(first, second, "{} as {ending}", name(&example));
+        for (number, way) in ways_to_override().iter().enumerate() {
+            let first = planned(&open(&example), way);
+            for (ending, write) in FORMATS {
+                let file = home
+                    .path()
+                    .join(format!("{}-{number}.{ending}", name(&example)));
+                fs::write(&file, write(&first.plan)).unwrap();
+                let overrides = Overrides {
+                    config_file: Some(file),
+                    ..Overrides::default()
+                };
+                let second = planned(&open(&example), &overrides);
+                let (first, second) = (write(&first.plan), write(&second.plan));
+                assert_eq!(first, second, "{} as {ending} ({number})", name(&example));
+            }
         }
     }
 }

@@ -299,7 +299,9 @@ fn decide(facts: &Facts) -> Proposal {
     proposal.decisions.push(decision);
     if matches!(facts.target, Target::Unknown) {
         proposal.warnings.push("no package main at the root or under cmd/: nothing is built; set NIXPACKS_GO_BIN or a build command".to_owned());
-        proposal.without_start = Some("set NIXPACKS_GO_BIN to the package of the program, or a start command".to_owned());
+        proposal.without_start = Some(
+            "set NIXPACKS_GO_BIN to the package of the program, or a start command".to_owned(),
+        );
     } else {
         build(plan, &packages);
         plan.start = Some(Start {

@@ -141,8 +141,7 @@ fn decide(facts: &Facts) -> Proposal {
         ..Proposal::default()
     };
     let Some(script) = facts.script else {
-        proposal.without_start =
-            Some("write a start.sh, or set a start command".to_owned());
+        proposal.without_start = Some("write a start.sh, or set a start command".to_owned());
         return proposal;
     };
     let interpreter = facts.shebang.as_deref().unwrap_or("bash");
