@@ -258,7 +258,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = cli.global;
     match cli.verb {
-        Verb::Plan(args) => plan::run(&args),
+        Verb::Plan(args) => plan::run(&args, &global),
         Verb::Detect(args) => detect::run(&args, &global),
         Verb::Explain(args) => explain::run(&args, &global),
         Verb::Completions { shell } => {

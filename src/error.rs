@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use packwright_providers::PlanError;
 
@@ -112,8 +113,21 @@ impl From<PlanError> for Failure {
 
 impl From<CacheError> for Failure {
     fn from(error: CacheError) -> Self {
-        Self::new(34, &error, None)
+        let CacheError::Io { path, source, .. } = &error;
+        let hint = foreign_hint(path, source);
+        Self::new(34, &error, hint)
     }
+}
+
+/// A hint for a folder of caches that another user's build made, such as one with sudo.
+fn foreign_hint(path: &Path, error: &io::Error) -> Option<String> {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    denied.then(|| {
+        format!(
+            "{} may belong to another user, as after a build with sudo: give it back with sudo chown -R \"$USER\", or choose another folder with --cache-dir",
+            path.display()
+        )
+    })
 }
 
 impl From<ImageError> for Failure {
@@ -126,6 +140,10 @@ impl From<ImageError> for Failure {
                 62,
                 Some("remove the image with packwright images rm and build it again"),
             ),
+            ImageError::Io { path, source, .. } if is_of_store(path) => {
+                let hint = foreign_hint(path, source);
+                return Self::new(60, &error, hint);
+            }
             ImageError::Changed(_) => (24, Some("build again when nothing writes to the folder")),
             ImageError::Io { .. }
             | ImageError::WhiteoutName(_)
@@ -134,6 +152,12 @@ impl From<ImageError> for Failure {
         };
         Self::new(code, &error, hint.map(str::to_owned))
     }
+}
+
+/// Whether a path is one of the local store, and no destination of the user's.
+fn is_of_store(path: &Path) -> bool {
+    path.components()
+        .any(|part| part.as_os_str() == "images" || part.as_os_str() == "blobs")
 }
 
 impl From<EngineError> for Failure {
@@ -246,6 +270,20 @@ impl From<PipelineError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_of_another_user_is_told_with_what_to_do() {
+        let error = CacheError::Io {
+            action: "create",
+            path: "/home/me/.cache/packwright/v1".into(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        };
+        let hint = Failure::from(error).hint.unwrap();
+        assert!(
+            hint.starts_with("/home/me/.cache/packwright/v1 may belong"),
+            "{hint}"
+        );
+    }
 
     #[test]
     fn a_full_disk_is_told_with_what_to_do() {

@@ -56,7 +56,12 @@ pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
                 .checked_sub(age)
                 .unwrap_or(SystemTime::UNIX_EPOCH);
             let (count, bytes) = cache.prune(&kinds, before).map_err(Failure::from)?;
-            super::print(format!("removed: {count}, freed: {}\n", size(bytes)).as_bytes())
+            let text = if global.json {
+                serde_json::json!({ "removed": count, "bytes": bytes }).to_string()
+            } else {
+                format!("removed: {count}, freed: {}", size(bytes))
+            };
+            super::print(format!("{text}\n").as_bytes())
         }
     }
 }

@@ -56,7 +56,12 @@ pub fn run(verb: &ImagesVerb, global: &Global) -> anyhow::Result<ExitCode> {
             for image in images {
                 freed += store.remove(image).map_err(Failure::from)?;
             }
-            super::print(format!("{} freed\n", size(freed)).as_bytes())
+            let text = if global.json {
+                serde_json::json!({ "removed": images, "bytes": freed }).to_string()
+            } else {
+                format!("{} freed", size(freed))
+            };
+            super::print(format!("{text}\n").as_bytes())
         }
     }
 }

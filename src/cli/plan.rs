@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{PlanFlags, text};
+use super::{Global, PlanFlags, text};
 use crate::error::Failure;
 
 /// Arguments of `plan`.
@@ -29,12 +29,16 @@ enum Format {
 }
 
 /// Runs the verb.
-pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &PlanArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (_, planned) = packwright_providers::open_and_plan(&args.path, &args.flags.overrides()?)
         .map_err(Failure::from)?;
     for warning in planned.warnings.iter().chain(&planned.advice) {
         // Standard output belongs to the plan.
         let _ = writeln!(std::io::stderr(), "warning: {}", text::escape(warning));
+    }
+    if global.json {
+        let plan = serde_json::to_string(&planned.plan)?;
+        return super::print(format!("{plan}\n").as_bytes());
     }
     let mut plan = match args.format {
         Format::Json => planned.plan.to_json(),

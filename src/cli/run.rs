@@ -115,7 +115,8 @@ fn find_or_build(
     };
     let build = BuildArgs::of(PathBuf::from(&args.what), flags);
     let options: BuildOptions = build.plain_options();
-    super::build::build(&options, global, interrupt, false).map(|built| built.image.manifest_digest)
+    super::build::build(&options, global, interrupt, global.json)
+        .map(|built| built.image.manifest_digest)
 }
 
 impl BuildArgs {
