@@ -128,7 +128,26 @@ fn use_of_deno(repo: &Repo, path: &str) -> Option<String> {
 struct Manifest {
     tasks: BTreeMap<String, Task>,
     imports: BTreeMap<String, serde_json::Value>,
-    workspace: Option<serde_json::Value>,
+    #[serde(flatten)]
+    other: BTreeMap<String, serde_json::Value>,
+}
+
+impl Manifest {
+    /// Whether it names a package of a registry.
+    fn has_packages(&self) -> bool {
+        self.imports
+            .values()
+            .filter_map(serde_json::Value::as_str)
+            .any(|import| import.starts_with("npm:") || import.starts_with("jsr:"))
+    }
+
+    /// Whether installing reads files that it names: members, an import map, another lock file.
+    fn names_files(&self) -> bool {
+        ["importMap", "links", "lock", "patch", "workspace"]
+            .iter()
+            .filter_map(|key| self.other.get(*key))
+            .any(|value| !value.is_boolean() && !value.is_null())
+    }
 }
 
 /// A command, or a command among settings.
@@ -200,9 +219,9 @@ impl Facts {
         }
         let manifest = found.as_ref().map(|(_, manifest)| manifest.as_ref());
         let of_npm = has_packages(repo)?;
-        let depends = manifest.is_some_and(|manifest| !manifest.imports.is_empty()) || of_npm;
-        let members = manifest.is_some_and(|manifest| manifest.workspace.is_some());
-        let installs = depends && !members && !version.range.starts_with(['0', '1']);
+        let depends = manifest.is_some_and(Manifest::has_packages) || of_npm;
+        let alone = !manifest.is_some_and(Manifest::names_files);
+        let installs = depends && alone && !version.range.starts_with(['0', '1']);
         let start = start(
             repo,
             found
@@ -552,6 +571,21 @@ mod tests {
             ["deno@1.46"]
         );
         assert!(!old.phases.contains_key("install"));
+    }
+
+    #[test]
+    fn manifests_that_name_files_or_no_package_install_nothing() {
+        for manifest in [
+            r#"{"imports":{"@/":"./"}}"#,
+            r#"{"imports":{"ms":"npm:ms@2"},"workspace":["a"]}"#,
+            r#"{"imports":{"ms":"npm:ms@2"},"importMap":"map.json"}"#,
+        ] {
+            let plan = propose(&[("deno.json", manifest), ("main.ts", "")], &[])
+                .unwrap()
+                .plan;
+            assert!(!plan.phases.contains_key("install"), "{manifest}");
+            assert!(plan.phases.contains_key("build"), "{manifest}");
+        }
     }
 
     #[test]
