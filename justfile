@@ -29,6 +29,11 @@ fix:
     cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
     cargo fmt --all
 
+# What nixpacks decides otherwise, field by field
+compare *folders:
+    cargo build
+    tests/nixpacks/compare {{ folders }}
+
 # Times next to nixpacks and BuildKit, run side by side
 bench:
     cargo build --release
