@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use packwright_providers::{Overrides, PlanError, Planned, Repo, languages, plan};
@@ -260,25 +260,143 @@ fn apply(damage: &Damage, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A file of an example that its plan reads.
+/// Files that any app may have, and what one would say.
+const BESIDE: &[(&str, &str)] = &[
+    (
+        ".tool-versions",
+        "nodejs 22.1.0\nruby 3.3.5\npython 3.12\ngolang 1.24\njava temurin-21\nerlang 27.1\n",
+    ),
+    (
+        "mise.toml",
+        "[tools]\nnode = \"22\"\npython = [\"3.12\", \"3.11\"]\ngo = { version = \"1.24\" }\n\n[env]\nA = \"b\"\n",
+    ),
+    (
+        "Procfile",
+        "release: ./migrate\nweb: ./serve --port $PORT\nworker: ./work\n",
+    ),
+    (
+        "nixpacks.toml",
+        "providers = [\"...\"]\n\n[variables]\nA = \"b\"\n\n[phases.build]\ncmds = [\"...\", \"date\"]\n\n[start]\ncmd = \"./serve\"\n",
+    ),
+    (
+        "nixpacks.json",
+        "{\"phases\": {\"build\": {\"cmds\": [\"...\"], \"dependsOn\": [\"install\"]}}, \"start\": {\"cmd\": \"./serve\"}}",
+    ),
+    (".dockerignore", "node_modules\n!dist/**\n*.log\n"),
+    (".gitignore", "/target\n!*.keep\n[ab]?\n"),
+    (
+        ".gitmodules",
+        "[submodule \"a\"]\n\tpath = vendor/a\n\turl = ../a\n",
+    ),
+    (".nvmrc", "lts/jod\n"),
+    (".node-version", "v22.1.0\n"),
+    (".python-version", "3.12.1\n"),
+    (".ruby-version", "ruby-3.3.5\n"),
+    (".java-version", "21\n"),
+    (".php-version", "8.3\n"),
+    ("runtime.txt", "python-3.12.1\n"),
+    (
+        "global.json",
+        "{\"sdk\": {\"version\": \"8.0.100\", \"rollForward\": \"latestFeature\"}}",
+    ),
+    (
+        "rust-toolchain.toml",
+        "[toolchain]\nchannel = \"1.85.0\"\ntargets = [\"wasm32-wasip1\"]\n",
+    ),
+    (
+        "system.properties",
+        "java.runtime.version=21\nmaven.version=3.9\n",
+    ),
+    (".sdkmanrc", "java=21.0.4-tem\n"),
+    (
+        "Cargo.toml",
+        "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\nmembers = [\"a/*\"]\n",
+    ),
+    (
+        "package.json",
+        "{\"scripts\": {\"build\": \"vite build\", \"start\": \"node .\"}, \"engines\": {\"node\": \"22\"}, \"workspaces\": [\"a/*\"]}",
+    ),
+    (
+        "composer.json",
+        "{\"require\": {\"php\": \"^8.2\", \"ext-gd\": \"*\"}}",
+    ),
+    (
+        "pyproject.toml",
+        "[project]\nname = \"shop\"\nrequires-python = \">=3.11\"\ndependencies = [\"flask>=3\"]\n\n[project.scripts]\nshop = \"shop:main\"\n",
+    ),
+];
+
+/// A file of an app and what it says before it is damaged.
 #[derive(Debug, Clone)]
 struct Manifest {
-    example: std::path::PathBuf,
+    example: PathBuf,
     file: String,
+    whole: Vec<u8>,
+    /// Whether the example has it.
+    own: bool,
 }
 
-/// The files that plans of the examples read.
+/// The files that plans of the examples read, and those that may be beside them.
 fn manifests() -> Vec<Manifest> {
     let mut found = Vec::new();
     for example in examples() {
         let repo = Repo::open(&example).unwrap();
         plan(&repo, &Overrides::default()).unwrap();
-        found.extend(repo.files_read().into_iter().map(|file| Manifest {
-            example: example.clone(),
-            file,
-        }));
+        for file in repo.files_read() {
+            let whole = fs::read(example.join(&file)).unwrap();
+            let example = example.clone();
+            found.push(Manifest {
+                example,
+                file,
+                whole,
+                own: true,
+            });
+        }
+        for (file, text) in BESIDE
+            .iter()
+            .filter(|(file, _)| !example.join(file).exists())
+        {
+            let (file, whole) = ((*file).to_owned(), text.as_bytes().to_vec());
+            found.push(Manifest {
+                example: example.clone(),
+                file,
+                whole,
+                own: false,
+            });
+        }
     }
     found
+}
+
+impl Manifest {
+    /// The copy of the example below a folder, made when it is not there.
+    fn app(&self, home: &Path) -> PathBuf {
+        let app = home.join(name(&self.example));
+        if !app.exists() {
+            copy(&self.example, &app);
+        }
+        app
+    }
+
+    /// Plans the app with other bytes in the file, and puts everything back.
+    fn judge_as(&self, home: &Path, bytes: &[u8]) -> Result<(), String> {
+        let app = self.app(home);
+        let file = app.join(&self.file);
+        fs::write(&file, bytes).unwrap();
+        let judged = std::panic::catch_unwind(|| judge(&app, &Overrides::default()));
+        if self.own {
+            fs::write(&file, &self.whole).unwrap();
+        } else {
+            fs::remove_file(&file).unwrap();
+        }
+        let wrong = match judged {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(wrong)) => wrong,
+            Err(_) => "panic".to_owned(),
+        };
+        let (name, text) = (name(&self.example), String::from_utf8_lossy(bytes));
+        Err(format!("{wrong}\n{} of {name}:\n{text:.2000}", self.file))
+    }
 }
 
 /// A copy of a folder, without links and large files.
@@ -365,37 +483,18 @@ fn fuzz<S: Strategy>(strategy: &S, property: impl Fn(S::Value) -> Result<(), Tes
 
 #[test]
 fn a_damaged_manifest_gives_a_plan_or_an_error_that_names_the_place() {
-    let manifests = manifests();
     let home = tempfile::tempdir().unwrap();
     let strategy = (
-        prop::sample::select(manifests),
+        prop::sample::select(manifests()),
         prop::collection::vec(damage(), 1..5),
     );
     fuzz(&strategy, |(manifest, damages)| {
-        let app = home.path().join(name(&manifest.example));
-        if !app.exists() {
-            copy(&manifest.example, &app);
-        }
-        let whole = fs::read(manifest.example.join(&manifest.file)).unwrap();
         let broken = damages
             .iter()
-            .fold(whole.clone(), |bytes, damage| apply(damage, bytes));
-        fs::write(app.join(&manifest.file), &broken).unwrap();
-        let judged = std::panic::catch_unwind(|| judge(&app, &Overrides::default()));
-        fs::write(app.join(&manifest.file), &whole).unwrap();
-        let shown = || {
-            format!(
-                "{} of {}:\n{:.2000}",
-                manifest.file,
-                name(&manifest.example),
-                String::from_utf8_lossy(&broken)
-            )
-        };
-        match judged {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(wrong)) => Err(TestCaseError::fail(format!("{wrong}\n{}", shown()))),
-            Err(_) => Err(TestCaseError::fail(format!("panic\n{}", shown()))),
-        }
+            .fold(manifest.whole.clone(), |bytes, damage| apply(damage, bytes));
+        manifest
+            .judge_as(home.path(), &broken)
+            .map_err(TestCaseError::fail)
     });
 }
 
@@ -434,20 +533,11 @@ fn deep_nesting_in_any_manifest_is_no_end_of_the_stack() {
         .map(|manifest| (manifest.file.clone(), manifest))
         .collect();
     for manifest in by_name.into_values() {
-        let app = home.path().join(name(&manifest.example));
-        copy(&manifest.example, &app);
         for opening in [
             "[", "{\"a\":", "{", "(", "<a>", "a:\n ", "- ", "#{\"", "a = [", "fn(", "/*",
         ] {
-            fs::write(app.join(&manifest.file), opening.repeat(50_000)).unwrap();
-            if let Err(wrong) = judge(&app, &Overrides::default()) {
-                panic!(
-                    "{} of {} with {opening:?}: {wrong}",
-                    manifest.file,
-                    name(&manifest.example)
-                );
-            }
+            let judged = manifest.judge_as(home.path(), opening.repeat(50_000).as_bytes());
+            judged.unwrap_or_else(|wrong| panic!("{opening:?}: {wrong}"));
         }
-        copy(&manifest.example, &app);
     }
 }
