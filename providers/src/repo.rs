@@ -322,6 +322,7 @@ impl Repo {
             return Ok(known.clone());
         }
         let text: Option<Arc<str>> = match &self.source {
+            Source::Disk(_) if self.listed(&path) == Some(None) => None,
             Source::Disk(disk) => disk
                 .read(&path)?
                 .map(|bytes| decode(&path, bytes))
@@ -551,7 +552,7 @@ impl Repo {
     fn kind(&self, path: &str) -> Option<FileKind> {
         let path = normal(path)?;
         match &self.source {
-            Source::Disk(disk) => disk.kind(&path),
+            Source::Disk(disk) => self.listed(&path).unwrap_or_else(|| disk.kind(&path)),
             Source::Memory(files) if files.contains_key(&path) => Some(FileKind::File),
             Source::Memory(files) => {
                 let prefix = if path.is_empty() {
@@ -563,6 +564,30 @@ impl Repo {
                 below.starts_with(&prefix).then_some(FileKind::Directory)
             }
         }
+    }
+
+    /// What listings that were made say of a path: most markers are looked for in vain, and need not ask the system.
+    /// `None` when a directory on the way was not listed, or is a link.
+    fn listed(&self, path: &str) -> Option<Option<FileKind>> {
+        let state = self.state();
+        let mut dir = PathBuf::new();
+        let mut kind = FileKind::Directory;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            if kind != FileKind::Directory {
+                return Some(None);
+            }
+            let names = state.listings.get(&dir)?;
+            let found = names.binary_search_by(|entry| entry.name.as_bytes().cmp(part.as_bytes()));
+            let Ok(index) = found else {
+                return Some(None);
+            };
+            kind = names.get(index)?.kind;
+            if kind == FileKind::Symlink {
+                return None;
+            }
+            dir.push(part);
+        }
+        Some(Some(kind))
     }
 
     fn listing(&self, dir: &Path) -> Result<Arc<[RawEntry]>, RepoError> {
