@@ -114,6 +114,14 @@ pub enum EnvironmentError {
         /// Existing names that look alike.
         nearest: Vec<String>,
     },
+    /// A known tool that can be had from none of the sources here.
+    #[error("{tool} is in neither Debian nor a language registry")]
+    Elsewhere {
+        /// The tool.
+        tool: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A version that no source has.
     #[error("no {tool} matches {range}; {available}")]
     NoVersion {

@@ -185,6 +185,7 @@ impl From<EnvironmentError> for Failure {
     fn from(error: EnvironmentError) -> Self {
         let (code, hint) = match &error {
             EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
+            EnvironmentError::Elsewhere { remedy, .. } => (31, Some(*remedy)),
             EnvironmentError::Download {
                 temporary: true, ..
             } => (75, Some("try again; what was fetched is kept")),

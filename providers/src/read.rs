@@ -1,4 +1,4 @@
-//! Reads JSON and TOML into types, with errors that say where.
+//! Reads JSON, TOML, YAML and XML into types, with errors that say where.
 //!
 //! Owns positions, keys and suggestions. What the types mean is for their owners.
 
@@ -31,6 +31,46 @@ pub(crate) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Pla
         .map_err(|error| toml_error(file, text, String::new(), &error))?;
     serde_path_to_error::deserialize(deserializer)
         .map_err(|error| toml_error(file, text, key(error.path()), error.inner()))
+}
+
+/// Lenient YAML.
+pub(crate) fn yaml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let place = error.location();
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).max(1);
+        PlanError::Invalid {
+            file: file.to_owned(),
+            line: place.map_or(1, |place| number(place.line())),
+            column: place.map_or(1, |place| number(place.column())),
+            key: String::new(),
+            message: error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    })
+}
+
+/// XML as a tree with positions.
+pub(crate) fn xml<'a>(file: &str, text: &'a str) -> Result<roxmltree::Document<'a>, PlanError> {
+    let options = roxmltree::ParsingOptions {
+        allow_dtd: false,
+        ..roxmltree::ParsingOptions::default()
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    roxmltree::Document::parse_with_options(text, options).map_err(|error| {
+        let place = error.pos();
+        let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX).max(1);
+        PlanError::Invalid {
+            file: file.to_owned(),
+            line: number(place.row),
+            column: number(place.col),
+            key: String::new(),
+            message: error.to_string(),
+        }
+    })
 }
 
 /// Our own schema in JSON: unknown keys become warnings.

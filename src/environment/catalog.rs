@@ -166,6 +166,22 @@ const DEBIAN: &[(&str, &str)] = &[
     ("zsh", "zsh"), ("zstd", "zstd"), ("zstd.dev", "libzstd-dev"), ("zstd.out", "libzstd1"),
 ];
 
+/// Known tools that no source here has, and what to do.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("dart", FETCH_IT),
+    ("dotnet-aspnetcore", FETCH_IT),
+    ("dotnet-sdk", FETCH_IT),
+    ("gleam", FETCH_IT),
+    (
+        "haunt",
+        "Debian has it in its newest suites alone: set PACKWRIGHT_SUITE=sid and name it in aptPkgs",
+    ),
+    ("stack", FETCH_IT),
+];
+
+const FETCH_IT: &str =
+    "fetch it in the commands of phases.setup in nixpacks.toml, and leave it out of nixPkgs there";
+
 /// Attributes that every root has already.
 const ALWAYS: [&str; 11] = [
     "bash",
@@ -204,6 +220,12 @@ pub fn needs(entry: &str) -> Result<Need, EnvironmentError> {
     }
     if ALWAYS.contains(&name) {
         return Ok(Need::Nothing);
+    }
+    if let Some((tool, remedy)) = ELSEWHERE.iter().find(|(tool, _)| *tool == name) {
+        return Err(EnvironmentError::Elsewhere {
+            tool: (*tool).to_owned(),
+            remedy,
+        });
     }
     match DEBIAN.iter().find(|(attribute, _)| *attribute == name) {
         Some((_, _))
@@ -396,6 +418,16 @@ mod tests {
     fn an_unknown_name_tells_the_nearest_ones() {
         let error = needs("imagemagik").unwrap_err().to_string();
         assert!(error.contains("did you mean imagemagick"), "{error}");
+    }
+
+    #[test]
+    fn a_tool_that_nobody_here_has_is_said_with_what_to_do() {
+        let error = needs("dotnet-sdk@10").unwrap_err();
+        assert!(matches!(error, EnvironmentError::Elsewhere { .. }));
+        assert_eq!(
+            error.to_string(),
+            "dotnet-sdk is in neither Debian nor a language registry"
+        );
     }
 
     #[test]
