@@ -178,6 +178,15 @@ pub(crate) struct RawEntry {
     kind: FileKind,
 }
 
+/// What listings that were made say of a path.
+#[derive(PartialEq, Eq)]
+enum Listed {
+    Is(FileKind),
+    Absent,
+    /// A directory on the way was not listed, or is a link.
+    Unknown,
+}
+
 /// What a path is, for a walk.
 pub(crate) struct Stat {
     kind: FileKind,
@@ -322,7 +331,7 @@ impl Repo {
             return Ok(known.clone());
         }
         let text: Option<Arc<str>> = match &self.source {
-            Source::Disk(_) if self.listed(&path) == Some(None) => None,
+            Source::Disk(_) if self.listed(&path) == Listed::Absent => None,
             Source::Disk(disk) => disk
                 .read(&path)?
                 .map(|bytes| decode(&path, bytes))
@@ -552,7 +561,11 @@ impl Repo {
     fn kind(&self, path: &str) -> Option<FileKind> {
         let path = normal(path)?;
         match &self.source {
-            Source::Disk(disk) => self.listed(&path).unwrap_or_else(|| disk.kind(&path)),
+            Source::Disk(disk) => match self.listed(&path) {
+                Listed::Is(kind) => Some(kind),
+                Listed::Absent => None,
+                Listed::Unknown => disk.kind(&path),
+            },
             Source::Memory(files) if files.contains_key(&path) => Some(FileKind::File),
             Source::Memory(files) => {
                 let prefix = if path.is_empty() {
@@ -567,27 +580,28 @@ impl Repo {
     }
 
     /// What listings that were made say of a path: most markers are looked for in vain, and need not ask the system.
-    /// `None` when a directory on the way was not listed, or is a link.
-    fn listed(&self, path: &str) -> Option<Option<FileKind>> {
+    fn listed(&self, path: &str) -> Listed {
         let state = self.state();
         let mut dir = PathBuf::new();
         let mut kind = FileKind::Directory;
         for part in path.split('/').filter(|part| !part.is_empty()) {
             if kind != FileKind::Directory {
-                return Some(None);
+                return Listed::Absent;
             }
-            let names = state.listings.get(&dir)?;
-            let found = names.binary_search_by(|entry| entry.name.as_bytes().cmp(part.as_bytes()));
-            let Ok(index) = found else {
-                return Some(None);
+            let Some(names) = state.listings.get(&dir) else {
+                return Listed::Unknown;
             };
-            kind = names.get(index)?.kind;
+            let found = names.binary_search_by(|entry| entry.name.as_bytes().cmp(part.as_bytes()));
+            let Some(entry) = found.ok().and_then(|index| names.get(index)) else {
+                return Listed::Absent;
+            };
+            kind = entry.kind;
             if kind == FileKind::Symlink {
-                return None;
+                return Listed::Unknown;
             }
             dir.push(part);
         }
-        Some(Some(kind))
+        Listed::Is(kind)
     }
 
     fn listing(&self, dir: &Path) -> Result<Arc<[RawEntry]>, RepoError> {
