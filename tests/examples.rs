@@ -158,11 +158,13 @@ examples! {
     python_flask: "python-flask",
     python_psycopg2: "python-psycopg2",
     ruby_webrick: "ruby-webrick",
+    rust_http: "rust-http",
     shell_script: "shell-script",
     static_site: "static-site",
     staticfile_nginx: "staticfile-nginx",
     }
     all: {
+    rust_workspace: "rust-workspace",
     php_composer_autoload: "php-composer-autoload",
     php_vite: "php-vite",
     }

@@ -39,6 +39,11 @@ const BEATS: &[(&[&str], &[&str], &str)] = &[
         "the pages are what the program builds or serves",
     ),
     (
+        &["lunatic"],
+        &["rust"],
+        "the runner of .cargo/config.toml is lunatic",
+    ),
+    (
         &["node"],
         &["python"],
         "Python beside a package.json is mostly tooling, or a native module's",
@@ -57,7 +62,7 @@ const BEATS: &[(&[&str], &[&str], &str)] = &[
 
 /// Programs that serve what another language makes of the same repository: the program, the assistant and why.
 const ASSISTS: &[(&[&str], &str, &str)] = &[(
-    &["python", "go", "php", "ruby"],
+    &["python", "go", "php", "ruby", "rust"],
     "node",
     "its build makes assets that the program serves",
 )];

@@ -3,10 +3,12 @@
 pub mod bun;
 pub mod deno;
 pub mod go;
+pub mod lunatic;
 pub mod node;
 pub mod php;
 pub mod python;
 pub mod ruby;
+pub mod rust;
 pub mod shell;
 pub mod staticfile;
 
@@ -16,10 +18,12 @@ use crate::provider::Provider;
 pub const ALL: &[&dyn Provider] = &[
     &deno::Deno,
     &go::Go,
+    &lunatic::Lunatic,
     &php::Php,
     &ruby::Ruby,
     &node::Node,
     &python::Python,
+    &rust::Rust,
     &staticfile::Staticfile,
     &shell::Shell,
     &bun::Bun,

@@ -8,6 +8,8 @@
 mod detect;
 mod javascript;
 pub mod languages;
+mod leftovers;
+mod libraries;
 mod overrides;
 mod plan;
 mod procfile;

@@ -18,11 +18,13 @@ mod grammar;
 mod node;
 mod python;
 mod releases;
+mod rust;
 
 pub(crate) use go::go;
 pub(crate) use grammar::Grammar;
 pub(crate) use node::node;
 pub(crate) use python::python;
+pub(crate) use rust::{edition as rust_of_edition, rust};
 
 /// A longer text is no version.
 const LENGTH_LIMIT: usize = 200;
