@@ -144,6 +144,7 @@ examples! {
     apt_packages: "apt-packages",
     bun_http: "bun-http",
     deno_http: "deno-http",
+    cpp_cmake: "cpp-cmake",
     go_http: "go-http",
     nixpacks_toml: "nixpacks-toml",
     node_express: "node-express",
@@ -164,6 +165,7 @@ examples! {
     staticfile_nginx: "staticfile-nginx",
     }
     all: {
+    cpp_meson: "cpp-meson",
     rust_workspace: "rust-workspace",
     php_composer_autoload: "php-composer-autoload",
     php_vite: "php-vite",

@@ -1,6 +1,7 @@
 //! The languages, in nixpacks' order. One line a language.
 
 pub mod bun;
+pub mod cpp;
 pub mod deno;
 pub mod go;
 pub mod lunatic;
@@ -17,6 +18,7 @@ use crate::provider::Provider;
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
     &deno::Deno,
+    &cpp::Cpp,
     &go::Go,
     &lunatic::Lunatic,
     &php::Php,

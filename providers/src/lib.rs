@@ -17,6 +17,7 @@ mod provider;
 mod read;
 mod repo;
 mod template;
+mod tokens;
 mod version;
 
 use std::collections::BTreeMap;

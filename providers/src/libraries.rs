@@ -88,6 +88,21 @@ pub(crate) struct Needs {
     pub(crate) unknown: Vec<String>,
 }
 
+impl Needs {
+    /// The entries of a setup phase: what stays is asked for there as well.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = String> {
+        self.build
+            .iter()
+            .chain(&self.run)
+            .map(|entry| (*entry).to_owned())
+    }
+
+    /// The entries of `start.nixPkgs`.
+    pub(crate) fn kept(&self) -> Vec<String> {
+        self.run.iter().map(|entry| (*entry).to_owned()).collect()
+    }
+}
+
 /// What libraries of these names need.
 pub(crate) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Needs {
     let mut needs = Needs::default();

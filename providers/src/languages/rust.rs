@@ -324,7 +324,7 @@ fn system(facts: &Facts, proposal: &mut Proposal) -> Needs {
             .push(Decision::new("tool", *tool, reason));
         tools.push((*tool).to_owned());
     }
-    tools.extend(needs.build.iter().map(|entry| (*entry).to_owned()));
+    tools.extend(needs.asked());
     if let Some(runner) = facts.runner() {
         tools.push(runner.to_owned());
         needs.run.insert(runner);
@@ -371,7 +371,7 @@ fn program(facts: &Facts, package: &Crate, needs: &Needs, proposal: &mut Proposa
         .map_or(String::new(), |runner| format!("{runner} "));
     proposal.plan.start = Some(Start {
         cmd: Some(format!("{runner}{}", quote(&file))),
-        nix_pkgs: Some(needs.run.iter().map(|entry| (*entry).to_owned()).collect()),
+        nix_pkgs: Some(needs.kept()),
         only_include_files: Some(files),
         ..Start::default()
     });

@@ -151,7 +151,13 @@ fn crates_of_the_system_bring_libraries_unless_they_bring_the_source() {
     let proposal = propose(&[PACKAGE, MAIN, ("Cargo.lock", lock)], &[]).unwrap();
     assert_eq!(
         tools(&proposal),
-        ["rust@1.96", "gcc", "pkg-config", "openssl.dev"]
+        [
+            "rust@1.96",
+            "gcc",
+            "pkg-config",
+            "openssl.dev",
+            "openssl.out"
+        ]
     );
     assert_eq!(
         proposal.plan.start.unwrap().nix_pkgs.unwrap(),

@@ -1,0 +1,235 @@
+//! Words of manifests that are programs: calls, strings and names, without comments.
+//!
+//! Owns splitting text as several languages write it. What the calls mean is for the providers.
+
+/// How a language writes comments and strings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `//`, nested or plain `/* */`, `"..."`, `"""..."""`: Swift. Zig too, whose lines of `\\` are strings.
+    Slashes,
+    /// `#`, `#[[ ]]`, `"..."`, `[[...]]`; arguments need no quotes: `CMake`.
+    Cmake,
+    /// `#`, `'...'`, `'''...'''`: Meson.
+    Meson,
+}
+
+/// A word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// A name, number or argument without quotes.
+    Word(String),
+    /// The text of a string, without its quotes.
+    Text(String),
+    /// Any other sign.
+    Sign(char),
+}
+
+impl Token {
+    pub(crate) fn word(&self) -> Option<&str> {
+        match self {
+            Self::Word(word) => Some(word),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The tokens of a text. Whatever is not closed ends with the text.
+pub(crate) fn tokens(text: &str, style: Style) -> Vec<Token> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if let Some(after) = comment(rest, style) {
+            rest = after;
+        } else if first.is_whitespace() {
+            rest = after_first(rest);
+        } else if let Some((content, after)) = string(rest, style) {
+            found.push(Token::Text(content));
+            rest = after;
+        } else {
+            let end = rest
+                .find(|letter| !in_word(letter, style))
+                .unwrap_or(rest.len());
+            if end == 0 {
+                found.push(Token::Sign(first));
+                rest = after_first(rest);
+            } else {
+                let (word, after) = rest.split_at(end);
+                found.push(Token::Word(word.to_owned()));
+                rest = after;
+            }
+        }
+    }
+    found
+}
+
+fn after_first(text: &str) -> &str {
+    let mut letters = text.chars();
+    letters.next();
+    letters.as_str()
+}
+
+fn in_word(letter: char, style: Style) -> bool {
+    match style {
+        Style::Cmake => !letter.is_whitespace() && !"()#\"".contains(letter),
+        Style::Slashes | Style::Meson => letter.is_alphanumeric() || letter == '_',
+    }
+}
+
+/// What follows a comment that the text starts with.
+fn comment(text: &str, style: Style) -> Option<&str> {
+    let after = |end: &str| text.find(end).map_or("", |at| &text[at + end.len()..]);
+    match style {
+        Style::Slashes if text.starts_with("//") => Some(after("\n")),
+        Style::Slashes if text.starts_with("/*") => Some(after("*/")),
+        Style::Cmake if text.starts_with("#[[") => Some(after("]]")),
+        Style::Cmake | Style::Meson if text.starts_with('#') => Some(after("\n")),
+        _ => None,
+    }
+}
+
+/// A string that the text starts with, and what follows it.
+fn string(text: &str, style: Style) -> Option<(String, &str)> {
+    let long = match style {
+        Style::Slashes => "\"\"\"",
+        Style::Cmake => "[[",
+        Style::Meson => "'''",
+    };
+    if let Some(inner) = text.strip_prefix(long) {
+        let end = if style == Style::Cmake { "]]" } else { long };
+        let at = inner.find(end).unwrap_or(inner.len());
+        let after = inner.get(at + end.len()..).unwrap_or_default();
+        return Some((inner[..at].to_owned(), after));
+    }
+    if style == Style::Slashes
+        && let Some(line) = text.strip_prefix("\\\\")
+    {
+        let at = line.find('\n').unwrap_or(line.len());
+        return Some((line[..at].to_owned(), &line[at..]));
+    }
+    let quote = if style == Style::Meson { '\'' } else { '"' };
+    let inner = text.strip_prefix(quote)?;
+    let mut content = String::new();
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => content.extend(letters.next()),
+            letter if letter == quote => break,
+            letter => content.push(letter),
+        }
+    }
+    Some((content, letters.as_str()))
+}
+
+/// A call: its name, and the tokens between its brackets.
+pub(crate) type Call<'a> = (&'a str, &'a [Token]);
+
+/// The calls of a text, outer ones before those inside them. Each token is looked at once, however deep calls are.
+pub(crate) fn calls(tokens: &[Token]) -> Vec<Call<'_>> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    let mut open: Vec<Option<usize>> = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Sign('(' | '[' | '{') => {
+                let name = index.checked_sub(1).and_then(|before| tokens.get(before));
+                let call = *token == Token::Sign('(') && name.and_then(Token::word).is_some();
+                open.push(call.then_some(found.len()));
+                if call {
+                    found.push((index, tokens.len()));
+                }
+            }
+            Token::Sign(')' | ']' | '}') => {
+                if let Some(call) = open.pop().flatten().and_then(|call| found.get_mut(call)) {
+                    call.1 = index;
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|(start, end)| {
+            let name = tokens.get(start.checked_sub(1)?)?.word()?;
+            Some((name, tokens.get(start + 1..end)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Token {
+        Token::Word(text.to_owned())
+    }
+
+    fn text(text: &str) -> Token {
+        Token::Text(text.to_owned())
+    }
+
+    #[test]
+    fn comments_say_nothing_and_strings_keep_their_signs() {
+        assert_eq!(
+            tokens(
+                "a /* b( */ (\"c // \\\" d\") // e\n\\\\ f \"\n",
+                Style::Slashes
+            ),
+            [
+                word("a"),
+                Token::Sign('('),
+                text("c // \" d"),
+                Token::Sign(')'),
+                text(" f \"")
+            ]
+        );
+        assert_eq!(
+            tokens(
+                "add(a-b ${c} # d\n [[e)]] \"f g\")#[[ x\n ]] y",
+                Style::Cmake
+            ),
+            [
+                word("add"),
+                Token::Sign('('),
+                word("a-b"),
+                word("${c}"),
+                text("e)"),
+                text("f g"),
+                Token::Sign(')'),
+                word("y")
+            ]
+        );
+        assert_eq!(
+            tokens("f('a''', '''b'c''') # 'd'", Style::Meson),
+            [
+                word("f"),
+                Token::Sign('('),
+                text("a"),
+                text(""),
+                Token::Sign(','),
+                text("b'c"),
+                Token::Sign(')')
+            ]
+        );
+        assert_eq!(tokens("\"ünclosed", Style::Slashes), [text("ünclosed")]);
+    }
+
+    #[test]
+    fn calls_have_arguments_and_inner_calls() {
+        let all = tokens(
+            "Package(name: \"a\", targets: [.target(name: \"b\")])",
+            Style::Slashes,
+        );
+        let calls = calls(&all);
+        assert_eq!(
+            calls.iter().map(|call| call.0).collect::<Vec<_>>(),
+            ["Package", "target"]
+        );
+        assert_eq!(calls[1].1[0], word("name"));
+    }
+}
