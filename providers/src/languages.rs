@@ -2,7 +2,11 @@
 
 pub mod bun;
 pub mod cpp;
+pub mod csharp;
+pub mod dart;
 pub mod deno;
+pub mod fsharp;
+pub mod gleam;
 pub mod go;
 pub mod lunatic;
 pub mod node;
@@ -10,6 +14,7 @@ pub mod php;
 pub mod python;
 pub mod ruby;
 pub mod rust;
+pub mod scheme;
 pub mod shell;
 pub mod staticfile;
 
@@ -17,10 +22,16 @@ use crate::provider::Provider;
 
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
+    &csharp::CSharp,
+    &dart::Dart,
     &deno::Deno,
     &cpp::Cpp,
     &go::Go,
     &lunatic::Lunatic,
+    &fsharp::FSharp,
+    &gleam::Gleam,
+    &go::Go,
+    &scheme::Scheme,
     &php::Php,
     &ruby::Ruby,
     &node::Node,

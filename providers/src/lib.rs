@@ -6,6 +6,7 @@
 //! overrides give the same bytes.
 
 mod detect;
+mod dotnet;
 mod javascript;
 pub mod languages;
 mod leftovers;

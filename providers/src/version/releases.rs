@@ -74,6 +74,18 @@ const TABLE: &[Releases] = &[
     // The versions of the default Debian suite. A minor release breaks nothing, by Crystal's promise since 1.0.
     Releases { tool: "crystal", default: "1", lines: &[lasting("1", "")] },
     Releases { tool: "deno", default: "2", lines: &[lasting("2", ""), lasting("1", "2024-10-09")] },
+    // Source: the policy of .NET's releases; odd ones live two years.
+    Releases { tool: "dotnet-sdk", default: "10.0", lines: &[
+        lasting("10.0", "2028-11-14"), brief("9.0", "2026-11-10"), lasting("8.0", "2026-11-10"), brief("7.0", "2024-05-14"), lasting("6.0", "2024-11-12"),
+    ] },
+    // The version of the default Debian suite.
+    Releases { tool: "elixir", default: "1.18", lines: &[
+        lasting("1.19", ""), lasting("1.18", ""), lasting("1.17", ""), lasting("1.16", ""), lasting("1.15", ""), lasting("1.14", "2025-12-31"),
+    ] },
+    // The version of the default Debian suite; three lines get fixes at a time.
+    Releases { tool: "erlang", default: "27", lines: &[
+        lasting("28", ""), lasting("27", ""), lasting("26", ""), lasting("25", "2025-05-21"),
+    ] },
     // The older of the two supported lines.
     Releases { tool: "go", default: "1.26", lines: &[lasting("1.27", ""), lasting("1.26", ""), lasting("1.25", "2026-08-11")] },
     // Source: the long-term lines of OpenJDK's builds.
