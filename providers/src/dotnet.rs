@@ -174,6 +174,26 @@ fn slnx(repo: &Repo, file: &str) -> Result<Vec<String>, PlanError> {
     Ok(paths.map(|path| path.replace('\\', "/")).collect())
 }
 
+/// What a project makes, the likeliest to be the application first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Server,
+    Program,
+    Library,
+    Tests,
+}
+
+impl Kind {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Server => "a server or worker, by its kit",
+            Self::Program => "a program, by its OutputType",
+            Self::Library => "nothing in it says that it is a program",
+            Self::Tests => "there are tests alone",
+        }
+    }
+}
+
 /// What a project file says.
 struct Project {
     path: String,
@@ -181,9 +201,7 @@ struct Project {
     framework: Option<(String, usize)>,
     /// Name of the program.
     assembly: String,
-    web: bool,
-    program: bool,
-    test: bool,
+    kind: Kind,
     /// Whether it brings the runtime along.
     self_contained: bool,
     /// Whether it is compiled together with other projects.
@@ -215,15 +233,22 @@ impl Project {
                 .descendants()
                 .any(|node| node.tag_name().name() == name)
         };
-        let packages = document
+        let mut packages = document
             .descendants()
             .filter(|node| node.tag_name().name() == "PackageReference")
             .filter_map(|node| node.attribute("Include"));
         let stem = path.rsplit('/').next().unwrap_or(path);
         let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-        let web =
-            sdk.starts_with("Microsoft.NET.Sdk.Web") || sdk.starts_with("Microsoft.NET.Sdk.Worker");
-        let kind = value("OutputType").map(|(kind, _)| kind.to_ascii_lowercase());
+        let output = value("OutputType").map(|(kind, _)| kind.to_ascii_lowercase());
+        let kind = if packages.any(|name| name == "Microsoft.NET.Test.Sdk") {
+            Kind::Tests
+        } else if ["Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.Worker"].contains(&sdk) {
+            Kind::Server
+        } else if output.is_some_and(|kind| kind == "exe" || kind == "winexe") {
+            Kind::Program
+        } else {
+            Kind::Library
+        };
         Ok(Some(Self {
             framework: value("TargetFramework")
                 .or_else(|| value("TargetFrameworks"))
@@ -231,11 +256,7 @@ impl Project {
             assembly: value("AssemblyName")
                 .map_or(stem, |(name, _)| name)
                 .to_owned(),
-            web,
-            program: web || kind.is_some_and(|kind| kind == "exe" || kind == "winexe"),
-            test: packages
-                .into_iter()
-                .any(|name| name == "Microsoft.NET.Test.Sdk"),
+            kind,
             self_contained: value("SelfContained")
                 .is_some_and(|(yes, _)| yes.eq_ignore_ascii_case("true"))
                 || value("PublishAot").is_some_and(|(yes, _)| yes.eq_ignore_ascii_case("true")),
@@ -245,8 +266,8 @@ impl Project {
     }
 
     /// Servers, then programs, then whatever there is; tests last; among equals by path.
-    fn rank(&self) -> (bool, bool, bool, String) {
-        (self.test, !self.web, !self.program, self.path.clone())
+    fn rank(&self) -> (Kind, String) {
+        (self.kind, self.path.clone())
     }
 
     fn at_root(&self) -> bool {
@@ -341,11 +362,7 @@ fn decide(language: &Language, facts: &Facts) -> Proposal {
     };
     let project = &facts.project;
     proposal.decisions.push(facts.version.decision.clone());
-    let kind = match (project.web, project.program) {
-        (true, _) => "a server or worker, by its kit",
-        (false, true) => "a program, by its OutputType",
-        (false, false) => "nothing in it says that it is a program",
-    };
+    let kind = project.kind.words();
     proposal.decisions.push(
         Decision::new("project", project.path.clone(), kind)
             .from(Evidence::file(&project.path, kind))
@@ -409,10 +426,10 @@ fn start(facts: &Facts) -> Start {
         format!("cd {OUT} && exec ./{program}")
     };
     let line = &facts.version.range;
-    let runtime = match (project.self_contained, project.web) {
-        (true, _) => None,
-        (false, true) => Some(format!("dotnet-aspnetcore@{line}")),
-        (false, false) => Some(format!("dotnet-runtime@{line}")),
+    let runtime = match project.kind {
+        _ if project.self_contained => None,
+        Kind::Server => Some(format!("dotnet-aspnetcore@{line}")),
+        _ => Some(format!("dotnet-runtime@{line}")),
     };
     let mut files = vec![format!("{OUT}/**")];
     if project.at_root() {

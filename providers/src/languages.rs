@@ -25,13 +25,11 @@ pub const ALL: &[&dyn Provider] = &[
     &csharp::CSharp,
     &dart::Dart,
     &deno::Deno,
-    &cpp::Cpp,
-    &go::Go,
-    &lunatic::Lunatic,
     &fsharp::FSharp,
     &gleam::Gleam,
     &go::Go,
     &scheme::Scheme,
+    &lunatic::Lunatic,
     &php::Php,
     &ruby::Ruby,
     &node::Node,
@@ -40,6 +38,7 @@ pub const ALL: &[&dyn Provider] = &[
     &staticfile::Staticfile,
     &shell::Shell,
     &bun::Bun,
+    &cpp::Cpp,
 ];
 
 /// The provider of a name.

@@ -292,7 +292,7 @@ fn files_that_are_no_marker_choose_nothing_and_what_was_looked_for_is_told() {
     let planned = planned(&repo, &Overrides::default());
     assert!(planned.providers.is_empty(), "{:?}", planned.providers);
     assert!(
-        planned.advice[0].starts_with("looked for deno ("),
+        planned.advice[0].starts_with("looked for ") && planned.advice[0].contains("; go (go.mod"),
         "{:?}",
         planned.advice
     );

@@ -50,7 +50,7 @@ struct Pubspec {
     name: String,
     environment: Environment,
     executables: BTreeMap<String, Option<String>>,
-    dependencies: BTreeMap<String, serde::de::IgnoredAny>,
+    dependencies: BTreeMap<String, serde_json::Value>,
     workspace: Option<serde::de::IgnoredAny>,
 }
 
@@ -65,9 +65,16 @@ struct Facts {
     version: Tool,
     /// The manifests that installing needs, or why it may need more.
     manifests: Result<Vec<String>, String>,
-    /// The program below bin/, without its ending, the reason, and others.
-    program: Option<(String, &'static str, Vec<String>)>,
+    program: Option<Program>,
     flutter: bool,
+}
+
+/// A program in bin/.
+struct Program {
+    /// Without its ending.
+    name: String,
+    reason: &'static str,
+    others: Vec<String>,
 }
 
 impl Facts {
@@ -120,10 +127,7 @@ fn manifests(repo: &Repo, pubspec: &Pubspec) -> Result<Vec<String>, String> {
         .collect())
 }
 
-fn program(
-    repo: &Repo,
-    pubspec: &Pubspec,
-) -> Result<Option<(String, &'static str, Vec<String>)>, PlanError> {
+fn program(repo: &Repo, pubspec: &Pubspec) -> Result<Option<Program>, PlanError> {
     let mut there: Vec<String> = repo
         .list("bin")?
         .into_iter()
@@ -146,7 +150,11 @@ fn program(
         .or_else(|| Some((there.first()?.clone(), "the first program in bin/")));
     Ok(found.map(|(name, reason)| {
         there.retain(|other| *other != name);
-        (name, reason, there)
+        Program {
+            name,
+            reason,
+            others: there,
+        }
     }))
 }
 
@@ -182,11 +190,11 @@ fn decide(facts: &Facts) -> Proposal {
     proposal
         .decisions
         .push(Decision::new("install", "dart pub get", sees));
-    let Some((name, reason, others)) = &facts.program else {
+    let Some(program) = &facts.program else {
         proposal.without_start = Some("add a program to bin/".to_owned());
         return proposal;
     };
-    let source = format!("bin/{name}.dart");
+    let source = format!("bin/{}.dart", program.name);
     plan.phases.insert(
         "build".to_owned(),
         Phase {
@@ -196,7 +204,7 @@ fn decide(facts: &Facts) -> Proposal {
             ..Phase::default()
         },
     );
-    let compiled = format!("bin/{name}.exe");
+    let compiled = format!("bin/{}.exe", program.name);
     plan.start = Some(Start {
         cmd: Some(format!("./{}", quote(&compiled))),
         nix_pkgs: Some(Vec::new()),
@@ -204,7 +212,7 @@ fn decide(facts: &Facts) -> Proposal {
     });
     proposal
         .decisions
-        .push(Decision::new("program", source, *reason).over(others.clone()));
+        .push(Decision::new("program", source, program.reason).over(program.others.clone()));
     proposal
 }
 
