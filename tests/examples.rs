@@ -150,6 +150,7 @@ examples! {
     node_express: "node-express",
     node_fastify_typescript: "node-fastify-typescript",
     node_native: "node-native",
+    node_pnpm: "node-pnpm",
     node_workspaces: "node-workspaces",
     php_nginx: "php-nginx",
     procfile_web: "procfile-web",
@@ -167,6 +168,11 @@ examples! {
     all: {
     cpp_meson: "cpp-meson",
     rust_workspace: "rust-workspace",
+    node_bun: "node-bun",
+    node_next_standalone: "node-next-standalone",
+    node_vite_spa: "node-vite-spa",
+    node_yarn: "node-yarn",
+    node_yarn_berry: "node-yarn-berry",
     php_composer_autoload: "php-composer-autoload",
     php_vite: "php-vite",
     }

@@ -163,6 +163,74 @@ pub(crate) fn imports<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
         .collect()
 }
 
+/// What a program requires: the texts of `require(...)`.
+pub(crate) fn requires<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
+    tokens
+        .windows(3)
+        .filter_map(|three| match three {
+            [Token::Word("require"), Token::Sign('('), Token::Text(text)] => Some(*text),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What an object literal of a configuration file says about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Setting<'a> {
+    /// Nothing.
+    Absent,
+    /// One literal: a text, or a word such as `true`.
+    Literal(&'a str),
+    /// Something that only running it tells.
+    Computed,
+}
+
+/// The value at a path of keys (`build`, `outDir`) in an object that is itself no key's value.
+pub(crate) fn setting<'a>(tokens: &[Token<'a>], path: &[&str]) -> Setting<'a> {
+    // The key that each open bracket is the value of; empty for none.
+    let mut open: Vec<&str> = Vec::new();
+    let mut found = Setting::Absent;
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Sign('{' | '[' | '(') => open.push(key_before(tokens, at)),
+            Token::Sign('}' | ']' | ')') => {
+                open.pop();
+            }
+            Token::Sign(':') => {
+                let mut keys: Vec<&str> =
+                    open.iter().copied().filter(|key| !key.is_empty()).collect();
+                keys.push(key_before(tokens, at + 1));
+                if keys == path {
+                    let literal = match tokens.get(at + 1..at + 3) {
+                        Some(
+                            [
+                                Token::Text(text) | Token::Word(text),
+                                Token::Sign(',' | '}'),
+                            ],
+                        ) if !text.contains("${") => Setting::Literal(text),
+                        _ => Setting::Computed,
+                    };
+                    found = match found {
+                        Setting::Absent => literal,
+                        other if other == literal => other,
+                        _ => Setting::Computed,
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The key whose colon is just before a token.
+fn key_before<'a>(tokens: &[Token<'a>], at: usize) -> &'a str {
+    match at.checked_sub(2).and_then(|from| tokens.get(from..at)) {
+        Some([Token::Word(key) | Token::Text(key), Token::Sign(':')]) => key,
+        _ => "",
+    }
+}
+
 fn imported<'a>(after: &[Token<'a>]) -> Option<&'a str> {
     match after {
         [Token::Text(text), ..] | [Token::Sign('('), Token::Text(text), ..] => Some(text),
@@ -207,6 +275,31 @@ mod tests {
         let text = "// import 'a'\n/* import 'b' */ const s = \"import 'c'\"; const r = /import 'd'/; \
                     x.import('e'); `import 'f'`; const n = 4 / 2; import.meta.url; const from = 'g'; export const h = from\n'i'";
         assert_eq!(imports_of(text), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn settings_are_found_at_their_own_path_alone() {
+        let text = "// build: { outDir: 'a' }\nexport default defineConfig(({ mode }) => { return { plugins: [x({ build: { outDir: 'b' } })], \
+                    build: { outDir: \"out\", ssr: true }, output: mode ? 'c' : 'd' } })";
+        let tokens = tokens(text);
+        assert_eq!(
+            setting(&tokens, &["build", "outDir"]),
+            Setting::Literal("out")
+        );
+        assert_eq!(
+            setting(&tokens, &["build", "ssr"]),
+            Setting::Literal("true")
+        );
+        assert_eq!(setting(&tokens, &["outDir"]), Setting::Absent);
+        assert_eq!(setting(&tokens, &["output"]), Setting::Computed);
+    }
+
+    #[test]
+    fn required_modules_are_found() {
+        assert_eq!(
+            requires(&tokens("const a = require('a/b'); // require('c')")),
+            ["a/b"]
+        );
     }
 
     #[test]

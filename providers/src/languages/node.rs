@@ -1,23 +1,37 @@
-//! Node.js applications, installed by npm.
+//! Node.js applications.
 //!
 //! - Claims: `package.json`
-//! - Version from: `NIXPACKS_NODE_VERSION`, package.json `engines.node`, `.nvmrc`, `.node-version`, `.tool-versions`, mise.toml, package.json `volta.node`
-//! - Installs with: `npm ci` with a package-lock.json or npm-shrinkwrap.json, `npm i` without; npm in the version that `packageManager` pins
-//! - Builds with: `npm run build` when the script exists
-//! - Starts with: `npm run start`, package.json `main`, `index.js`, `server.js`
+//! - Version from: `NIXPACKS_NODE_VERSION`, package.json `engines.node`, `devEngines.runtime`, `.nvmrc`, `.node-version`, `.tool-versions`, mise.toml, package.json `volta.node`
+//! - Installs with: npm, pnpm, yarn or bun, by `packageManager`, `devEngines.packageManager`, the lock file, `engines`
+//! - Builds with: moon, Nx, Turborepo, or the script `build`
+//! - Starts with: moon, Nx, Turborepo; Caddy on the files, or Node.js on the server, that a framework's build makes; the script `start`, package.json `main`, `index.js`, `server.js`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::Deserialize;
+use minijinja::context;
 use serde_json::Value;
 
-use crate::plan::{Phase, PlanError, Start};
+use crate::plan::{BuildPlan, Phase, PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
 use crate::read;
 use crate::repo::Repo;
+use crate::template;
 use crate::version::{self, Candidate, Tool};
 
+use self::framework::{Framework, Output, Program};
+use self::libraries::Libraries;
+use self::manager::{Kind, Manager};
+use self::monorepo::Runner;
+use self::package::{Lock, Package};
 use super::{quote, strings};
+
+mod framework;
+mod libraries;
+mod manager;
+mod monorepo;
+mod package;
+mod prune;
 
 /// The Node.js provider.
 pub struct Node;
@@ -31,7 +45,7 @@ impl Provider for Node {
         let Some(mut evidence) = Evidence::first_file(repo, &["package.json"]) else {
             return Ok(None);
         };
-        let package = package(repo)?;
+        let package = package::root(repo)?;
         let starts = package.script("start").is_some()
             || package.main().is_some()
             || entry(repo, &package).is_some();
@@ -51,7 +65,7 @@ impl Provider for Node {
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
-        Facts::read(request).map(|facts| decide(&facts))
+        Facts::read(request).and_then(|facts| decide(&facts))
     }
 
     fn markers(&self) -> &'static [&'static str] {
@@ -59,93 +73,39 @@ impl Provider for Node {
     }
 }
 
-/// package.json, as far as it matters. Values that tools disagree about stay untyped.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, expecting = "an object")]
-struct Package {
-    main: Option<Value>,
-    scripts: Option<BTreeMap<String, Value>>,
-    engines: Option<Value>,
-    volta: Option<Value>,
-    #[serde(rename = "packageManager")]
-    manager: Option<String>,
-    workspaces: Option<Value>,
-    cache_directories: Option<Vec<String>>,
-    dependencies: Option<BTreeMap<String, Value>>,
-    dev_dependencies: Option<BTreeMap<String, Value>>,
-    optional_dependencies: Option<BTreeMap<String, Value>>,
-}
-
-impl Package {
-    fn script(&self, name: &str) -> Option<&str> {
-        self.scripts
-            .as_ref()?
-            .get(name)?
-            .as_str()
-            .filter(|script| !script.trim().is_empty())
-    }
-
-    fn main(&self) -> Option<&str> {
-        self.main.as_ref()?.as_str().filter(|main| !main.is_empty())
-    }
-
-    fn all_dependencies(&self) -> impl Iterator<Item = (&String, &Value)> {
-        [
-            &self.dependencies,
-            &self.dev_dependencies,
-            &self.optional_dependencies,
-        ]
-        .into_iter()
-        .flatten()
-        .flatten()
-    }
-}
-
-fn package(repo: &Repo) -> Result<std::sync::Arc<Package>, PlanError> {
-    let parsed = repo.parsed("package.json", |text| {
-        read::json::<Package>("package.json", text)
-    })?;
-    Ok(parsed.unwrap_or_default())
-}
-
-/// package-lock.json, as far as it matters: a few bytes of what may be many megabytes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, expecting = "an object")]
-struct Lock {
-    packages: Option<BTreeMap<String, LockedPackage>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, expecting = "an object")]
-struct LockedPackage {
-    has_install_script: bool,
-    link: bool,
-}
-
 /// Everything that Node decisions rest on, read once.
 struct Facts {
     node: Tool,
-    npm: Option<(String, Evidence)>,
-    lock: Option<&'static str>,
-    /// Packages that run something when they are installed, from the lock.
+    manager: Manager,
+    /// Packages that run something when they are installed.
     install_scripts: Vec<String>,
     /// The manifests that installing needs, or why it may need more.
     manifests: Result<Vec<String>, String>,
-    build: Option<(String, Option<usize>)>,
-    start: Option<(String, Decision)>,
+    build: Option<(String, Decision)>,
+    start: Begin,
+    /// Whether development dependencies go, and why or why not; nothing when there are none.
+    prune: Option<Result<String, String>>,
+    libraries: Libraries,
+    /// Files of the user's own for Caddy.
+    caddyfile: Option<Arc<str>>,
     test: bool,
+    assisting: bool,
+    install_caches: Vec<String>,
     caches: Vec<String>,
     warnings: Vec<String>,
 }
 
-const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
-const OTHER_LOCKS: [(&str, &str); 4] = [
-    ("yarn.lock", "yarn"),
-    ("pnpm-lock.yaml", "pnpm"),
-    ("bun.lock", "bun"),
-    ("bun.lockb", "bun"),
-];
-/// Scripts that npm runs on install; they may read any file.
+/// How the application is started.
+enum Begin {
+    Nothing,
+    Command(String, Decision),
+    /// The server that a framework's build makes.
+    Program(Program, Decision),
+    /// Caddy, on a folder; whether it is one page.
+    Files(String, bool, Decision),
+}
+
+/// Scripts that package managers run on install; they may read any file.
 const LIFECYCLE: [&str; 8] = [
     "preinstall",
     "install",
@@ -162,63 +122,76 @@ const READS_SOURCE: [&str; 3] = ["@prisma/client", "prisma", "patch-package"];
 impl Facts {
     fn read(request: &Request) -> Result<Self, PlanError> {
         let repo = request.repo;
-        let package = package(repo)?;
+        let package = package::root(repo)?;
         let text = repo.text("package.json")?.unwrap_or_default();
-        let lock = LOCKS.into_iter().find(|file| repo.in_image(file));
-        let locked = match lock {
+        let manager = Manager::read(repo, &package, &text)?;
+        let members = monorepo::members(repo, &package)?;
+        let mut packages = Vec::new();
+        for member in &members {
+            let file = format!("{member}/package.json");
+            packages.extend(package::at(repo, &file)?.map(|one| (format!("{member}/"), one)));
+        }
+        let lock = match manager::npm_lock(repo).filter(|_| manager.kind == Kind::Npm) {
             Some(file) => repo
                 .parsed(file, |text| read::json::<Lock>(file, text))?
                 .unwrap_or_default(),
-            None => std::sync::Arc::default(),
+            None => Arc::default(),
         };
-        let packages = || {
-            locked
-                .packages
-                .iter()
-                .flatten()
-                .filter(|(path, _)| !path.is_empty())
+        let runner = monorepo::runner(request, &package, &manager, &members)?.unwrap_or_default();
+        let framework = match request.assisting || runner.build.is_some() {
+            true => None,
+            false => framework::read(repo, &package)?,
         };
-        let install_scripts = packages()
-            .filter(|(_, one)| one.has_install_script)
-            .map(|(path, _)| package_name(path))
+        let mut warnings = manager.warnings.clone();
+        let start = start(
+            request,
+            &package,
+            &text,
+            &manager,
+            &runner,
+            framework,
+            &mut warnings,
+        )?;
+        let start = match start {
+            Begin::Nothing if !members.is_empty() => member_start(repo, &manager, &members)?,
+            other => other,
+        };
+        let programs = lock.programs();
+        let all: Vec<&Package> = std::iter::once(&*package)
+            .chain(packages.iter().map(|(_, one)| &**one))
             .collect();
-        let links = packages().any(|(_, one)| one.link);
-        let mut warnings = Vec::new();
-        let npm = npm_pin(&package, &text, &mut warnings);
-        if lock.is_none() {
-            if let Some((file, manager)) = OTHER_LOCKS.iter().find(|(file, _)| repo.in_image(file))
-            {
-                warnings.push(format!("{file} is for {manager}, which is not available yet; npm installs without a lock file"));
-            } else if package.all_dependencies().next().is_some() {
-                warnings.push("there is no package-lock.json: each build may install other versions; run `npm install` and commit it".to_owned());
-            }
-        }
         Ok(Self {
             node: node_version(request, &package, &text)?,
-            npm,
-            lock,
-            install_scripts,
-            manifests: manifests(repo, &package, links),
-            build: package
-                .script("build")
-                .map(|script| (script.to_owned(), read::line_of(&text, "\"build\""))),
-            start: start(repo, &package, &text),
+            install_scripts: install_scripts(&package, &manager, &lock),
+            manifests: manifests(repo, &package, &manager, lock.links(), &members),
+            build: build(&package, &text, &manager, &runner),
+            prune: prune(request, &package, &manager, &programs, &start)?,
+            start,
+            libraries: Libraries::of(&all),
+            caddyfile: repo
+                .text("Caddyfile")?
+                .filter(|_| repo.in_image("Caddyfile")),
             test: request.test
                 && package
                     .script("test")
                     .is_some_and(|script| !script.contains("no test specified")),
-            caches: caches(&package),
+            assisting: request.assisting,
+            install_caches: install_caches(&all, &manager),
+            caches: caches(&package, &packages, &runner),
             warnings,
+            manager,
         })
     }
 }
 
-/// `node_modules/a/node_modules/@b/c` is `@b/c`.
-fn package_name(path: &str) -> String {
-    path.rsplit("node_modules/")
-        .next()
-        .unwrap_or(path)
-        .to_owned()
+fn install_scripts(package: &Package, manager: &Manager, lock: &Lock) -> Vec<String> {
+    let mut found = lock.install_scripts();
+    found.extend(manager.native.iter().cloned());
+    if manager.kind != Kind::Npm && manager.native.is_empty() {
+        let known = libraries::COMPILED.iter().filter(|name| package.uses(name));
+        found.extend(known.map(|name| (*name).to_owned()));
+    }
+    found
 }
 
 fn node_version(request: &Request, package: &Package, text: &str) -> Result<Tool, PlanError> {
@@ -229,28 +202,24 @@ fn node_version(request: &Request, package: &Package, text: &str) -> Result<Tool
             .setting_with_evidence("NODE_VERSION")
             .map(|(value, evidence)| Candidate::new(&value, evidence)),
     );
-    if let Some(wish) = package
-        .engines
-        .as_ref()
-        .and_then(|engines| engines.get("node"))
-        .and_then(Value::as_str)
-    {
+    if let Some(wish) = package.engine("node") {
         let line = read::line_of(text, "\"node\"");
         candidates.push(Candidate::new(
             wish,
             Evidence::key("package.json", "engines.node", line, wish),
         ));
     }
+    if let Some(("node", Some(wish))) = package.dev_engine("runtime") {
+        candidates.push(Candidate::new(
+            wish,
+            Evidence::key("package.json", "devEngines.runtime", None, wish),
+        ));
+    }
     for file in [".nvmrc", ".node-version"] {
         candidates.extend(version::version_file(repo, file)?);
     }
     candidates.extend(version::tool_managers(repo, &["nodejs", "node"])?);
-    if let Some(wish) = package
-        .volta
-        .as_ref()
-        .and_then(|volta| volta.get("node"))
-        .and_then(Value::as_str)
-    {
+    if let Some(wish) = package.volta("node") {
         candidates.push(Candidate::new(
             wish,
             Evidence::key("package.json", "volta.node", None, wish),
@@ -259,39 +228,15 @@ fn node_version(request: &Request, package: &Package, text: &str) -> Result<Tool
     version::node(&candidates)
 }
 
-/// The exact npm that `packageManager` asks for.
-fn npm_pin(
-    package: &Package,
-    text: &str,
-    warnings: &mut Vec<String>,
-) -> Option<(String, Evidence)> {
-    let pin = package.manager.as_deref()?;
-    let (manager, version) = pin.split_once('@')?;
-    let version = version.split('+').next().unwrap_or_default();
-    if manager != "npm" {
-        warnings.push(format!(
-            "packageManager asks for {manager}, which is not available yet; npm is used"
-        ));
-        return None;
-    }
-    if nodejs_semver::Version::parse(version).is_err() {
-        warnings.push(format!(
-            "packageManager's {pin:?} is not a version; Node's own npm is used"
-        ));
-        return None;
-    }
-    let evidence = Evidence::key(
-        "package.json",
-        "packageManager",
-        read::line_of(text, "\"packageManager\""),
-        pin,
-    );
-    Some((version.to_owned(), evidence))
-}
-
 /// The only files that installing reads, or why there may be others.
-fn manifests(repo: &Repo, package: &Package, links: bool) -> Result<Vec<String>, String> {
-    if package.workspaces.is_some() || links {
+fn manifests(
+    repo: &Repo,
+    package: &Package,
+    manager: &Manager,
+    links: bool,
+    members: &[String],
+) -> Result<Vec<String>, String> {
+    if manager::has_workspaces(package) || links || !members.is_empty() {
         return Err("workspaces and linked packages are installed from the source".to_owned());
     }
     if let Some(script) = LIFECYCLE
@@ -319,33 +264,79 @@ fn manifests(repo: &Repo, package: &Package, links: bool) -> Result<Vec<String>,
     if repo.is_file("binding.gyp") {
         return Err("binding.gyp makes npm compile the package itself".to_owned());
     }
-    let files = [
-        "package.json",
-        "package-lock.json",
-        "npm-shrinkwrap.json",
-        ".npmrc",
-    ];
-    Ok(files
-        .into_iter()
+    if let Kind::Berry { .. } | Kind::Pnpm = manager.kind
+        && let Some(folder) = [".yarn", "patches"]
+            .into_iter()
+            .find(|folder| repo.is_dir(folder))
+    {
+        return Err(format!("{folder}/ may have what is installed"));
+    }
+    let own = manager.manifests().iter().copied();
+    Ok(std::iter::once("package.json")
+        .chain(own)
         .filter(|file| repo.in_image(file))
         .map(str::to_owned)
         .collect())
 }
 
-fn caches(package: &Package) -> Vec<String> {
+fn caches(package: &Package, packages: &[(String, Arc<Package>)], runner: &Runner) -> Vec<String> {
     let mut caches: Vec<String> = package
         .cache_directories
         .iter()
         .flatten()
         .cloned()
         .collect();
-    if package.all_dependencies().any(|(name, _)| name == "next") {
-        caches.push(".next/cache".to_owned());
+    let own = std::iter::once((String::new(), package));
+    for (folder, one) in own.chain(
+        packages
+            .iter()
+            .map(|(folder, one)| (folder.clone(), &**one)),
+    ) {
+        if one.uses("next") {
+            caches.push(format!("{folder}.next/cache"));
+        }
     }
+    caches.extend(runner.caches.clone());
     caches.push("node_modules/.cache".to_owned());
     caches.sort();
     caches.dedup();
     caches
+}
+
+fn install_caches(packages: &[&Package], manager: &Manager) -> Vec<String> {
+    let cypress = packages.iter().any(|one| one.uses("cypress"));
+    let cypress = cypress.then_some("/root/.cache/Cypress");
+    cypress
+        .into_iter()
+        .chain(manager.cache())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn build(
+    package: &Package,
+    text: &str,
+    manager: &Manager,
+    runner: &Runner,
+) -> Option<(String, Decision)> {
+    if let Some(command) = &runner.build {
+        let decision = Decision::new(
+            "build",
+            command.clone(),
+            format!("{} builds it", runner.name),
+        );
+        return Some((command.clone(), decision.from(runner.evidence.clone())));
+    }
+    let script = package.script("build")?;
+    let line = read::line_of(text, "\"build\"");
+    let command = manager.run("build");
+    let decision = Decision::new("build", command.clone(), "the build script").from(Evidence::key(
+        "package.json",
+        "scripts.build",
+        line,
+        script,
+    ));
+    Some((command, decision))
 }
 
 /// A file that can be started although nothing says so: as nixpacks, then as npm's own default.
@@ -363,53 +354,213 @@ fn entry(repo: &Repo, package: &Package) -> Option<String> {
         .find(|file| repo.is_file(file) && repo.in_image(file))
 }
 
-fn start(repo: &Repo, package: &Package, text: &str) -> Option<(String, Decision)> {
-    let decide = |command: String, reason: &str, evidence| {
-        (
-            command.clone(),
-            Decision::new("start", command, reason).from(evidence),
-        )
+fn decided(command: String, reason: &str, evidence: impl Into<Option<Evidence>>) -> Begin {
+    let decision = Decision::new("start", command.clone(), reason).from(evidence);
+    Begin::Command(command, decision)
+}
+
+/// The only package of a workspace that can be started.
+fn member_start(repo: &Repo, manager: &Manager, members: &[String]) -> Result<Begin, PlanError> {
+    let Some(name) = monorepo::only_starter(repo, members)? else {
+        return Ok(Begin::Nothing);
     };
-    if let Some(script) = package.script("start") {
-        let evidence = Evidence::key(
-            "package.json",
-            "scripts.start",
-            read::line_of(text, "\"start\""),
-            script,
-        );
-        return Some(decide(
-            "npm run start".to_owned(),
-            "the start script",
-            evidence,
-        ));
+    let command = manager.run_in(&quote(&name), "start");
+    Ok(decided(
+        command,
+        "the only package with a start script",
+        None,
+    ))
+}
+
+fn start(
+    request: &Request,
+    package: &Package,
+    text: &str,
+    manager: &Manager,
+    runner: &Runner,
+    framework: Option<Framework>,
+    warnings: &mut Vec<String>,
+) -> Result<Begin, PlanError> {
+    if let Some(command) = &runner.start {
+        let reason = format!("{} starts it", runner.name);
+        return Ok(decided(command.clone(), &reason, runner.evidence.clone()));
     }
-    let found = entry(repo, package);
+    if let Some(begin) = served(request, package, framework, warnings) {
+        return Ok(begin);
+    }
+    let script = |name: &str, reason: &str| {
+        let text_of = package.script(name)?;
+        let line = read::line_of(text, &format!("\"{name}\""));
+        let evidence = Evidence::key("package.json", &format!("scripts.{name}"), line, text_of);
+        Some(decided(manager.run(name), reason, evidence))
+    };
+    // Nest's own start script compiles; what it compiled is started by another one.
+    let nest = package
+        .script("start")
+        .is_some_and(|text| text.trim() == "nest start");
+    if let Some(begin) = script(
+        "start:prod",
+        "the built program; `nest start` would compile again",
+    )
+    .filter(|_| nest && package.script("build").is_some())
+    {
+        return Ok(begin);
+    }
+    if let Some(begin) = script("start", "the start script") {
+        return Ok(begin);
+    }
+    let found = entry(request.repo, package);
     if let Some(main) = package
         .main()
         .filter(|_| found.is_none() && package.script("build").is_some())
     {
-        let evidence = Evidence::key(
-            "package.json",
-            "main",
-            read::line_of(text, "\"main\""),
-            main,
-        );
-        return Some(decide(
-            format!("node {}", quote(main)),
+        let line = read::line_of(text, "\"main\"");
+        let evidence = Evidence::key("package.json", "main", line, main);
+        let command = manager.node(&quote(main));
+        return Ok(decided(
+            command,
             "main, which the build has to make",
             evidence,
         ));
     }
-    let file = found?;
-    let evidence = Evidence::file(&file, "found");
-    Some(decide(
-        format!("node {}", quote(&file)),
-        "there is no start script",
-        evidence,
-    ))
+    if let Some(file) = found {
+        let evidence = Evidence::file(&file, "found");
+        let command = manager.node(&quote(&file));
+        return Ok(decided(command, "there is no start script", evidence));
+    }
+    let file =
+        (manager.kind == Kind::Bun && request.repo.in_image("index.ts")).then_some("index.ts");
+    Ok(file.map_or(Begin::Nothing, |file| {
+        let evidence = Evidence::file(file, "found");
+        decided(format!("bun {file}"), "there is no start script", evidence)
+    }))
 }
 
-fn decide(facts: &Facts) -> Proposal {
+/// What a framework's build makes, unless the start script is a program of the user's own.
+fn served(
+    request: &Request,
+    package: &Package,
+    framework: Option<Framework>,
+    warnings: &mut Vec<String>,
+) -> Option<Begin> {
+    let caddy = request.setting("SPA_CADDY");
+    let refused = caddy
+        .as_deref()
+        .is_some_and(|value| matches!(value, "0" | "false"));
+    let forced = caddy.is_some() && !refused;
+    let asked = request
+        .setting_with_evidence("SPA_OUT_DIR")
+        .filter(|_| !refused);
+    let script = package.script("start");
+    if let Some((wish, evidence)) = asked {
+        let single = !matches!(
+            &framework,
+            Some(Framework {
+                output: Output::Files { single: false, .. },
+                ..
+            })
+        );
+        match framework::folder(&wish) {
+            Some(folder) => {
+                let decision =
+                    Decision::new("start", "caddy", format!("serves {folder}")).from(evidence);
+                return Some(Begin::Files(folder, single, decision));
+            }
+            None => warnings.push(format!(
+                "NIXPACKS_SPA_OUT_DIR is no folder of the application: {wish:?}"
+            )),
+        }
+    }
+    let framework = framework?;
+    let free = script.is_none_or(framework::is_preview)
+        // It refuses to serve an export.
+        || (framework.name == "next" && script.is_some_and(|script| starts(script, ".next/")));
+    match framework.output {
+        Output::Files { folder, single } => {
+            let folder = framework::folder(&folder)?;
+            let reason = format!(
+                "serves {folder}, which {} makes: {}",
+                framework.name, framework.reason
+            );
+            let decision = Decision::new("start", "caddy", reason);
+            (!refused && (free || forced)).then_some(Begin::Files(folder, single, decision))
+        }
+        Output::Program(program) => {
+            let same = script.is_some_and(|script| starts(script, &program.file));
+            let reason = format!("{}: {}", framework.name, framework.reason);
+            let decision = Decision::new("start", program.file.clone(), reason);
+            (free || same).then_some(Begin::Program(program, decision))
+        }
+    }
+}
+
+/// Whether a script does nothing but what starting a framework's own server does.
+fn starts(script: &str, file: &str) -> bool {
+    let words: Vec<&str> = script.split_whitespace().collect();
+    match words.as_slice() {
+        ["next", "start"] => file.starts_with(".next/"),
+        ["nuxt" | "nuxi", "start" | "preview"] => file.starts_with(".output/"),
+        ["node", path] => path.trim_start_matches("./").trim_end_matches('/') == file,
+        _ => false,
+    }
+}
+
+/// Whether development dependencies go: nothing when it makes no difference.
+fn prune(
+    request: &Request,
+    package: &Package,
+    manager: &Manager,
+    programs: &BTreeSet<String>,
+    start: &Begin,
+) -> Result<Option<Result<String, String>>, PlanError> {
+    let setting = ["NIXPACKS_PRUNE_DEPS", "RAILPACK_PRUNE_DEPS"]
+        .into_iter()
+        .find_map(|name| request.variables.get(name));
+    let wish = setting.map(|value| matches!(value.trim(), "1" | "true"));
+    if package.for_development().is_empty() || wish == Some(false) {
+        return Ok(None);
+    }
+    let keeps_all = match start {
+        Begin::Files(..) => return Ok(None),
+        Begin::Program(program, _) if !program.only.is_empty() => return Ok(None),
+        Begin::Program(program, _) => !program.bundled,
+        _ => true,
+    };
+    let Some(command) = manager.prune() else {
+        return Ok(Some(Err(format!(
+            "{} cannot do it in place",
+            manager.name()
+        ))));
+    };
+    if wish == Some(true) {
+        return Ok(Some(Ok(command.to_owned())));
+    }
+    if monorepo::is_monorepo(request.repo, package) {
+        return Ok(Some(Err("there are several packages".to_owned())));
+    }
+    // It installs anew, and would run them again.
+    let scripts = LIFECYCLE
+        .iter()
+        .any(|script| package.script(script).is_some());
+    if manager.kind == Kind::Bun && (scripts || package.trusted_dependencies.is_some()) {
+        return Ok(Some(Err("install scripts would run again".to_owned())));
+    }
+    if manager.lock.is_none() && manager.kind != Kind::Npm {
+        return Ok(Some(Err("there is no lock file".to_owned())));
+    }
+    let why = match start {
+        Begin::Command(command, _) => prune::needed_by_command(package, programs, command, 0),
+        Begin::Nothing => Some("nothing says how to start".to_owned()),
+        _ => None,
+    };
+    let why = match why {
+        None if keeps_all => prune::needed_by_source(request.repo, package)?,
+        why => why,
+    };
+    Ok(Some(why.map_or_else(|| Ok(command.to_owned()), Err)))
+}
+
+fn decide(facts: &Facts) -> Result<Proposal, PlanError> {
     let mut proposal = Proposal {
         metadata: strings(&["node"]),
         warnings: facts.warnings.clone(),
@@ -425,45 +576,146 @@ fn decide(facts: &Facts) -> Proposal {
     let (install, decision) = install(facts);
     plan.phases.insert("install".to_owned(), install);
     proposal.decisions.push(decision);
-    if let Some((script, line)) = &facts.build {
+    if let Some((command, decision)) = &facts.build {
         let build = plan.phase("build");
         build.depends_on = Some(strings(&["install"]));
-        build.cmds = Some(strings(&["npm run build"]));
+        let mut commands = vec![command.clone()];
+        if let Begin::Program(program, _) = &facts.start {
+            commands.extend(program.after_build.clone());
+        }
+        build.cmds = Some(commands);
         build.cache_directories = Some(facts.caches.clone());
-        let evidence = Evidence::key("package.json", "scripts.build", *line, script);
-        proposal
-            .decisions
-            .push(Decision::new("build", "npm run build", "the build script").from(evidence));
+        proposal.decisions.push(decision.clone());
     }
     if facts.test {
         let test = plan.phase("test");
-        test.depends_on = Some(strings(&[if facts.build.is_some() {
-            "build"
-        } else {
-            "install"
-        }]));
-        test.cmds = Some(strings(&["npm run test"]));
+        test.depends_on = Some(strings(&[built(facts)]));
+        test.cmds = Some(vec![facts.manager.run("test")]);
     }
-    let mut start = Start {
-        nix_pkgs: Some(vec![facts.node.entry()]),
-        ..Start::default()
-    };
-    match &facts.start {
-        Some((command, decision)) => {
-            start.cmd = Some(command.clone());
-            proposal.decisions.push(decision.clone());
-        }
+    proposal.decisions.extend(pruned(plan, facts));
+    if facts.assisting {
+        return Ok(proposal);
+    }
+    let (start, decision) = begin(plan, facts)?;
+    plan.start = Some(start);
+    match decision {
+        Some(decision) => proposal.decisions.push(decision),
         None => proposal.without_start = Some("add a \"start\" script to package.json".to_owned()),
     }
-    if let Some((version, _)) = &facts.npm {
-        // The start command may be npm's.
-        start
-            .nix_pkgs
-            .get_or_insert_default()
-            .push(format!("npm@{version}"));
+    Ok(proposal)
+}
+
+/// The last phase before what comes after building.
+fn built(facts: &Facts) -> &'static str {
+    if facts.build.is_some() {
+        "build"
+    } else {
+        "install"
     }
-    plan.start = Some(start);
-    proposal
+}
+
+/// Adds the phase that takes away what only building needed.
+fn pruned(plan: &mut BuildPlan, facts: &Facts) -> Option<Decision> {
+    if facts.assisting {
+        let prune = plan.phase("prune");
+        prune.depends_on = Some(strings(&[built(facts)]));
+        prune.cmds = Some(strings(&["rm -rf node_modules"]));
+        return None;
+    }
+    match facts.prune.as_ref()? {
+        Ok(command) => {
+            let after = if facts.test { "test" } else { built(facts) };
+            let prune = plan.phase("prune");
+            prune.depends_on = Some(strings(&[after]));
+            prune.cmds = Some(vec![command.clone()]);
+            prune.cache_directories = facts.manager.cache().map(|cache| strings(&[cache]));
+            let reason =
+                "nothing that runs uses development dependencies; NIXPACKS_PRUNE_DEPS=0 keeps them";
+            Some(Decision::new("prune", command.clone(), reason))
+        }
+        Err(why) => {
+            let reason = format!("development dependencies stay: {why}");
+            Some(Decision::new("prune", "nothing", reason))
+        }
+    }
+}
+
+const CADDY_START: &str = "exec caddy run --config /assets/Caddyfile --adapter caddyfile 2>&1";
+
+/// The start of the plan and what explains it, with all that it takes.
+fn begin(plan: &mut BuildPlan, facts: &Facts) -> Result<(Start, Option<Decision>), PlanError> {
+    let mut tools = vec![facts.node.entry()];
+    let mut start = Start::default();
+    let decision = match &facts.start {
+        Begin::Files(folder, single, decision) => {
+            let (caddy, decision) = caddy(plan, facts, folder, *single, decision)?;
+            return Ok((caddy, Some(decision)));
+        }
+        Begin::Program(program, decision) => {
+            start.cmd = Some(format!(
+                "{}{}",
+                program.variables,
+                facts.manager.node(&quote(&program.file))
+            ));
+            if !program.only.is_empty() {
+                start.only_include_files = Some(program.only.clone());
+            }
+            if !facts.manager.has_modules() {
+                tools.extend(facts.manager.entry());
+            }
+            Some(decision.clone())
+        }
+        Begin::Command(command, decision) => {
+            start.cmd = Some(command.clone());
+            tools.extend(facts.manager.entry());
+            Some(decision.clone())
+        }
+        Begin::Nothing => {
+            tools.extend(facts.manager.entry());
+            None
+        }
+    };
+    start.nix_pkgs = Some(tools);
+    let libraries = &facts.libraries.run;
+    start.apt_pkgs = (!libraries.is_empty()).then(|| libraries.clone());
+    Ok((start, decision))
+}
+
+/// Caddy on the files that a build made: nothing else is in the image.
+fn caddy(
+    plan: &mut BuildPlan,
+    facts: &Facts,
+    folder: &str,
+    single: bool,
+    decision: &Decision,
+) -> Result<(Start, Decision), PlanError> {
+    let mut files = vec![folder.to_owned()];
+    let mut decision = decision.clone();
+    let text = match &facts.caddyfile {
+        Some(own) => {
+            files.push("Caddyfile".to_owned());
+            decision.reason += ", as the application's own Caddyfile says";
+            own.to_string()
+        }
+        None => template::render(
+            "Caddyfile",
+            include_str!("../../../templates/Caddyfile"),
+            context! { folder, single },
+        )?,
+    };
+    plan.static_assets.insert("Caddyfile".to_owned(), text);
+    plan.variables
+        .insert("NIXPACKS_SPA_OUTPUT_DIR".to_owned(), folder.to_owned());
+    let caddy = plan.phase("caddy");
+    caddy.depends_on = Some(strings(&["setup"]));
+    caddy.nix_pkgs = Some(strings(&["caddy"]));
+    let start = Start {
+        cmd: Some(CADDY_START.to_owned()),
+        nix_pkgs: Some(strings(&["caddy"])),
+        only_include_files: Some(files),
+        ..Start::default()
+    };
+    Ok((start, decision))
 }
 
 fn variables(facts: &Facts) -> BTreeMap<String, String> {
@@ -473,24 +725,21 @@ fn variables(facts: &Facts) -> BTreeMap<String, String> {
         ("NPM_CONFIG_PRODUCTION", "false"),
     ]
     .into_iter()
+    .chain(facts.manager.variables())
+    .chain(facts.libraries.variables.iter().copied())
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
-    if facts.lock.is_some() {
-        // Exact versions with hashes: what is in the cache needs no question whether it is fresh.
-        variables.insert("NPM_CONFIG_PREFER_OFFLINE".to_owned(), "true".to_owned());
+    if facts.assisting {
+        // The program's own language says what is there at run time.
+        variables.remove("PUPPETEER_EXECUTABLE_PATH");
     }
     variables
 }
 
 fn setup(facts: &Facts) -> (Phase, Vec<Decision>) {
     let mut tools = vec![facts.node.entry()];
-    let mut decisions = Vec::new();
-    if let Some((version, evidence)) = &facts.npm {
-        tools.push(format!("npm@{version}"));
-        decisions.push(
-            Decision::new("npm", version.clone(), "packageManager pins it").from(evidence.clone()),
-        );
-    }
+    let mut decisions: Vec<Decision> = facts.manager.decision.clone().into_iter().collect();
+    tools.extend(facts.manager.entry());
     if !facts.install_scripts.is_empty() {
         tools.extend(strings(&["gcc", "python"]));
         let names: Vec<&str> = facts
@@ -505,9 +754,20 @@ fn setup(facts: &Facts) -> (Phase, Vec<Decision>) {
         );
         decisions.push(Decision::new("compiler", "gcc and python", reason));
     }
+    let mut packages = facts.libraries.build.clone();
+    if !facts.assisting {
+        packages.extend(facts.libraries.run.clone());
+    }
+    packages.sort();
+    packages.dedup();
+    if !packages.is_empty() {
+        let reason = format!("{} need them", facts.libraries.names.join(", "));
+        decisions.push(Decision::new("libraries", packages.join(" "), reason));
+    }
     (
         Phase {
             nix_pkgs: Some(tools),
+            apt_pkgs: (!packages.is_empty()).then_some(packages),
             ..Phase::default()
         },
         decisions,
@@ -515,11 +775,7 @@ fn setup(facts: &Facts) -> (Phase, Vec<Decision>) {
 }
 
 fn install(facts: &Facts) -> (Phase, Decision) {
-    let command = if facts.lock.is_some() {
-        "npm ci"
-    } else {
-        "npm i"
-    };
+    let command = facts.manager.install();
     let (files, sees) = match &facts.manifests {
         Ok(files) => (Some(files.clone()), "sees the manifests alone".to_owned()),
         Err(why) => (None, format!("sees all files: {why}")),
@@ -528,14 +784,14 @@ fn install(facts: &Facts) -> (Phase, Decision) {
         depends_on: Some(strings(&["setup"])),
         cmds: Some(strings(&[command])),
         only_include_files: files,
-        cache_directories: Some(strings(&["/root/.npm"])),
+        cache_directories: (!facts.install_caches.is_empty()).then(|| facts.install_caches.clone()),
         paths: Some(strings(&["/app/node_modules/.bin"])),
         ..Phase::default()
     };
     let decision = Decision::new("install", command, sees);
     (
         phase,
-        match facts.lock {
+        match facts.manager.lock {
             Some(file) => decision.from(Evidence::file(file, "the lock file")),
             None => decision,
         },
@@ -543,186 +799,4 @@ fn install(facts: &Facts) -> (Phase, Decision) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PACKAGE: &str = r#"{"engines":{"node":"22.x"},"scripts":{"build":"tsc","start":"node dist/a.js"},"dependencies":{"express":"5"}}"#;
-
-    fn propose(files: &[(&str, &str)]) -> Proposal {
-        let repo = Repo::in_memory(files);
-        Node.propose(&Request {
-            repo: &repo,
-            variables: &BTreeMap::new(),
-            test: true,
-            assisting: false,
-        })
-        .unwrap()
-    }
-
-    fn phase(proposal: &Proposal, name: &str) -> Phase {
-        proposal.plan.phases[name].clone()
-    }
-
-    #[test]
-    fn a_lock_file_means_a_clean_install_from_the_manifests_alone() {
-        let proposal = propose(&[
-            ("package.json", PACKAGE),
-            ("package-lock.json", "{\"packages\":{}}"),
-            (".npmrc", ""),
-        ]);
-        let install = phase(&proposal, "install");
-        assert_eq!(install.cmds.unwrap(), ["npm ci"]);
-        assert_eq!(
-            install.only_include_files.unwrap(),
-            ["package.json", "package-lock.json", ".npmrc"]
-        );
-        assert_eq!(phase(&proposal, "setup").nix_pkgs.unwrap(), ["nodejs@22"]);
-        assert_eq!(phase(&proposal, "build").cmds.unwrap(), ["npm run build"]);
-        assert_eq!(
-            proposal.plan.start.unwrap().nix_pkgs.unwrap(),
-            ["nodejs@22"]
-        );
-        assert!(
-            proposal
-                .plan
-                .variables
-                .contains_key("NPM_CONFIG_PREFER_OFFLINE")
-        );
-    }
-
-    #[test]
-    fn an_ignored_lock_file_is_no_lock_file() {
-        let proposal = propose(&[
-            ("package.json", PACKAGE),
-            ("package-lock.json", "{}"),
-            (".dockerignore", "*lock*"),
-        ]);
-        assert_eq!(phase(&proposal, "install").cmds.unwrap(), ["npm i"]);
-        assert!(
-            !proposal
-                .plan
-                .variables
-                .contains_key("NPM_CONFIG_PREFER_OFFLINE")
-        );
-        assert_eq!(proposal.warnings.len(), 1);
-    }
-
-    #[test]
-    fn whatever_may_read_the_source_makes_install_see_all_of_it() {
-        for package in [
-            r#"{"workspaces":["a"]}"#,
-            r#"{"scripts":{"postinstall":"x"}}"#,
-            r#"{"scripts":{"prepare":"x"}}"#,
-            r#"{"dependencies":{"a":"file:../a"}}"#,
-            r#"{"dependencies":{"@prisma/client":"5"}}"#,
-        ] {
-            assert_eq!(
-                phase(&propose(&[("package.json", package)]), "install").only_include_files,
-                None,
-                "{package}"
-            );
-        }
-        let linked = propose(&[
-            ("package.json", "{}"),
-            (
-                "package-lock.json",
-                r#"{"packages":{"":{},"node_modules/a":{"link":true}}}"#,
-            ),
-        ]);
-        assert_eq!(phase(&linked, "install").only_include_files, None);
-    }
-
-    #[test]
-    fn a_compiler_is_asked_for_only_when_the_lock_shows_an_install_script() {
-        let lock = r#"{"packages":{"":{"hasInstallScript":false},"node_modules/x/node_modules/@b/c":{"hasInstallScript":true}}}"#;
-        let proposal = propose(&[("package.json", PACKAGE), ("package-lock.json", lock)]);
-        assert_eq!(
-            phase(&proposal, "setup").nix_pkgs.unwrap(),
-            ["nodejs@22", "gcc", "python"]
-        );
-        assert_eq!(
-            proposal.plan.start.unwrap().nix_pkgs.unwrap(),
-            ["nodejs@22"]
-        );
-        assert!(
-            proposal
-                .decisions
-                .iter()
-                .any(|decision| decision.reason.contains("@b/c"))
-        );
-    }
-
-    #[test]
-    fn start_is_script_then_main_then_index_then_nothing_with_a_warning() {
-        let start = |files: &[(&str, &str)]| propose(files).plan.start.unwrap().cmd;
-        assert_eq!(
-            start(&[("package.json", PACKAGE)]).as_deref(),
-            Some("npm run start")
-        );
-        assert_eq!(
-            start(&[("package.json", r#"{"main":"./lib/a"}"#), ("lib/a.js", "")]).as_deref(),
-            Some("node lib/a.js")
-        );
-        assert_eq!(
-            start(&[(
-                "package.json",
-                r#"{"main":"dist/a.js","scripts":{"build":"x"}}"#
-            )])
-            .as_deref(),
-            Some("node dist/a.js")
-        );
-        assert_eq!(
-            start(&[("package.json", r#"{"main":"gone.js"}"#), ("index.js", "")]).as_deref(),
-            Some("node index.js")
-        );
-        assert_eq!(start(&[("package.json", "{}")]), None);
-        assert!(propose(&[("package.json", "{}")]).without_start.is_some());
-    }
-
-    #[test]
-    fn package_manager_pins_npm_and_warns_about_others() {
-        let pinned = propose(&[(
-            "package.json",
-            r#"{"packageManager":"npm@10.8.2+sha512.abc"}"#,
-        )]);
-        assert_eq!(
-            phase(&pinned, "setup").nix_pkgs.unwrap(),
-            ["nodejs@24", "npm@10.8.2"]
-        );
-        let other = propose(&[("package.json", r#"{"packageManager":"pnpm@9.1.0"}"#)]);
-        assert!(
-            other
-                .warnings
-                .iter()
-                .any(|warning| warning.contains("pnpm"))
-        );
-    }
-
-    #[test]
-    fn the_test_phase_comes_when_asked_for_and_when_it_is_not_npms_placeholder() {
-        let package = |script: &str| format!(r#"{{"scripts":{{"test":"{script}"}}}}"#);
-        assert!(
-            propose(&[("package.json", &package("node --test"))])
-                .plan
-                .phases
-                .contains_key("test")
-        );
-        let placeholder = package("echo \\\"Error: no test specified\\\" && exit 1");
-        assert!(
-            !propose(&[("package.json", &placeholder)])
-                .plan
-                .phases
-                .contains_key("test")
-        );
-    }
-
-    #[test]
-    fn a_wrong_type_names_the_key() {
-        let repo = Repo::in_memory(&[("package.json", "{\n \"scripts\": [1]}")]);
-        let error = Node.detect(&repo).unwrap_err().to_string();
-        assert!(
-            error.starts_with("package.json:2:") && error.contains("scripts"),
-            "{error}"
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,169 @@
+//! package.json and npm's lock file, as far as they matter.
+//!
+//! Owns their types and the questions about dependencies. What follows from the answers is for others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::plan::PlanError;
+use crate::read;
+use crate::repo::Repo;
+
+type Dependencies = Option<BTreeMap<String, Value>>;
+
+/// package.json, as far as it matters. Values that tools disagree about stay untyped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct Package {
+    pub(super) name: Option<Value>,
+    main: Option<Value>,
+    scripts: Option<BTreeMap<String, Value>>,
+    engines: Option<Value>,
+    volta: Option<Value>,
+    dev_engines: Option<Value>,
+    #[serde(rename = "packageManager")]
+    pub(super) manager: Option<String>,
+    pub(super) workspaces: Option<Value>,
+    pub(super) cache_directories: Option<Vec<String>>,
+    pub(super) trusted_dependencies: Option<Value>,
+    pub(super) nx: Option<Value>,
+    dependencies: Dependencies,
+    dev_dependencies: Dependencies,
+    optional_dependencies: Dependencies,
+}
+
+impl Package {
+    pub(super) fn script(&self, name: &str) -> Option<&str> {
+        self.scripts
+            .as_ref()?
+            .get(name)?
+            .as_str()
+            .filter(|script| !script.trim().is_empty())
+    }
+
+    pub(super) fn main(&self) -> Option<&str> {
+        self.main.as_ref()?.as_str().filter(|main| !main.is_empty())
+    }
+
+    /// `engines.node`, `engines.pnpm`.
+    pub(super) fn engine(&self, name: &str) -> Option<&str> {
+        self.engines.as_ref()?.get(name)?.as_str()
+    }
+
+    /// `volta.node`, `volta.yarn`.
+    pub(super) fn volta(&self, name: &str) -> Option<&str> {
+        self.volta.as_ref()?.get(name)?.as_str()
+    }
+
+    /// `devEngines.runtime`, `devEngines.packageManager`: name and version of the first.
+    pub(super) fn dev_engine(&self, kind: &str) -> Option<(&str, Option<&str>)> {
+        let value = self.dev_engines.as_ref()?.get(kind)?;
+        let first = value
+            .as_array()
+            .and_then(|list| list.first())
+            .unwrap_or(value);
+        let version = first.get("version").and_then(Value::as_str);
+        Some((first.get("name")?.as_str()?, version))
+    }
+
+    pub(super) fn all_dependencies(&self) -> impl Iterator<Item = (&String, &Value)> {
+        [
+            &self.dependencies,
+            &self.dev_dependencies,
+            &self.optional_dependencies,
+        ]
+        .into_iter()
+        .flatten()
+        .flatten()
+    }
+
+    /// Whether a package is installed for the application, at run time or not.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.all_dependencies().any(|(one, _)| one == name)
+    }
+
+    pub(super) fn uses_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.uses(name))
+    }
+
+    /// Whether a package is there at run time without development dependencies.
+    pub(super) fn needs(&self, name: &str) -> bool {
+        [&self.dependencies, &self.optional_dependencies]
+            .into_iter()
+            .flatten()
+            .any(|list| list.contains_key(name))
+    }
+
+    /// Packages that only development needs.
+    pub(super) fn for_development(&self) -> BTreeSet<&str> {
+        let names = self.dev_dependencies.iter().flatten();
+        names
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !self.needs(name))
+            .collect()
+    }
+}
+
+/// The package.json at a path; nothing when there is none.
+pub(super) fn at(repo: &Repo, path: &str) -> Result<Option<Arc<Package>>, PlanError> {
+    repo.parsed(path, |text| read::json::<Package>(path, text))
+}
+
+/// The application's own.
+pub(super) fn root(repo: &Repo) -> Result<Arc<Package>, PlanError> {
+    Ok(at(repo, "package.json")?.unwrap_or_default())
+}
+
+/// package-lock.json, as far as it matters: a few bytes of what may be many megabytes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct Lock {
+    packages: Option<BTreeMap<String, LockedPackage>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+struct LockedPackage {
+    has_install_script: bool,
+    link: bool,
+    dev: bool,
+    bin: Option<Value>,
+}
+
+impl Lock {
+    fn packages(&self) -> impl Iterator<Item = (&String, &LockedPackage)> {
+        self.packages
+            .iter()
+            .flatten()
+            .filter(|(path, _)| !path.is_empty())
+    }
+
+    /// Packages that run something when they are installed.
+    pub(super) fn install_scripts(&self) -> Vec<String> {
+        let scripts = self.packages().filter(|(_, one)| one.has_install_script);
+        scripts.map(|(path, _)| package_name(path)).collect()
+    }
+
+    /// Whether a package is a folder of the repository.
+    pub(super) fn links(&self) -> bool {
+        self.packages().any(|(_, one)| one.link)
+    }
+
+    /// Programs that are there without development dependencies.
+    pub(super) fn programs(&self) -> BTreeSet<String> {
+        let kept = self.packages().filter(|(_, one)| !one.dev);
+        let programs = kept.filter_map(|(_, one)| one.bin.as_ref()?.as_object());
+        programs.flat_map(|bin| bin.keys().cloned()).collect()
+    }
+}
+
+/// `node_modules/a/node_modules/@b/c` is `@b/c`.
+fn package_name(path: &str) -> String {
+    path.rsplit("node_modules/")
+        .next()
+        .unwrap_or(path)
+        .to_owned()
+}
