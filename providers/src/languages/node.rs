@@ -138,9 +138,10 @@ impl Facts {
             None => Arc::default(),
         };
         let runner = monorepo::runner(request, &package, &manager, &members)?.unwrap_or_default();
-        let framework = match request.assisting || runner.build.is_some() {
-            true => None,
-            false => framework::read(repo, &package)?,
+        let framework = if request.assisting || runner.build.is_some() {
+            None
+        } else {
+            framework::read(repo, &package)?
         };
         let mut warnings = manager.warnings.clone();
         let start = start(
@@ -151,7 +152,7 @@ impl Facts {
             &runner,
             framework,
             &mut warnings,
-        )?;
+        );
         let start = match start {
             Begin::Nothing if !members.is_empty() => member_start(repo, &manager, &members)?,
             other => other,
@@ -380,13 +381,13 @@ fn start(
     runner: &Runner,
     framework: Option<Framework>,
     warnings: &mut Vec<String>,
-) -> Result<Begin, PlanError> {
+) -> Begin {
     if let Some(command) = &runner.start {
         let reason = format!("{} starts it", runner.name);
-        return Ok(decided(command.clone(), &reason, runner.evidence.clone()));
+        return decided(command.clone(), &reason, runner.evidence.clone());
     }
     if let Some(begin) = served(request, package, framework, warnings) {
-        return Ok(begin);
+        return begin;
     }
     let script = |name: &str, reason: &str| {
         let text_of = package.script(name)?;
@@ -404,10 +405,10 @@ fn start(
     )
     .filter(|_| nest && package.script("build").is_some())
     {
-        return Ok(begin);
+        return begin;
     }
     if let Some(begin) = script("start", "the start script") {
-        return Ok(begin);
+        return begin;
     }
     let found = entry(request.repo, package);
     if let Some(main) = package
@@ -417,23 +418,19 @@ fn start(
         let line = read::line_of(text, "\"main\"");
         let evidence = Evidence::key("package.json", "main", line, main);
         let command = manager.node(&quote(main));
-        return Ok(decided(
-            command,
-            "main, which the build has to make",
-            evidence,
-        ));
+        return decided(command, "main, which the build has to make", evidence);
     }
     if let Some(file) = found {
         let evidence = Evidence::file(&file, "found");
         let command = manager.node(&quote(&file));
-        return Ok(decided(command, "there is no start script", evidence));
+        return decided(command, "there is no start script", evidence);
     }
     let file =
         (manager.kind == Kind::Bun && request.repo.in_image("index.ts")).then_some("index.ts");
-    Ok(file.map_or(Begin::Nothing, |file| {
+    file.map_or(Begin::Nothing, |file| {
         let evidence = Evidence::file(file, "found");
         decided(format!("bun {file}"), "there is no start script", evidence)
-    }))
+    })
 }
 
 /// What a framework's build makes, unless the start script is a program of the user's own.

@@ -47,23 +47,23 @@ pub(super) struct Framework {
 }
 
 impl Framework {
-    fn files(name: &'static str, folder: &str, single: bool, reason: &str) -> Option<Self> {
-        Some(Self {
+    fn files(name: &'static str, folder: &str, single: bool, reason: &str) -> Self {
+        Self {
             name,
             output: Output::Files {
                 folder: folder.to_owned(),
                 single,
             },
             reason: reason.to_owned(),
-        })
+        }
     }
 
-    fn program(name: &'static str, program: Program, reason: &str) -> Option<Self> {
-        Some(Self {
+    fn program(name: &'static str, program: Program, reason: &str) -> Self {
+        Self {
             name,
             output: Output::Program(program),
             reason: reason.to_owned(),
-        })
+        }
     }
 }
 
@@ -125,21 +125,23 @@ pub(super) fn folder(path: &str) -> Option<String> {
 
 /// The framework whose output is served, when the files say surely what that is.
 pub(super) fn read(repo: &Repo, package: &Package) -> Result<Option<Framework>, PlanError> {
-    for of in [
+    type Asked = fn(&Repo, &Package) -> Result<Verdict, PlanError>;
+    let frameworks: [Asked; 9] = [
         next,
         nuxt,
         svelte_kit,
         react_router,
         astro,
-        tanstack,
+        |_, package| Ok(tanstack(package)),
         angular,
-        others,
+        |_, package| Ok(others(package)),
         vite,
-    ] {
+    ];
+    for of in frameworks {
         match of(repo, package)? {
             Verdict::Not => {}
             Verdict::Unsure => return Ok(None),
-            Verdict::Is(framework) => return Ok(framework),
+            Verdict::Is(framework) => return Ok(Some(framework)),
         }
     }
     Ok(None)
@@ -151,7 +153,7 @@ enum Verdict {
     Not,
     /// It uses this one, in a way that only running it tells.
     Unsure,
-    Is(Option<Framework>),
+    Is(Framework),
 }
 
 fn next(repo: &Repo, package: &Package) -> Result<Verdict, PlanError> {
@@ -368,21 +370,18 @@ fn astro(repo: &Repo, package: &Package) -> Result<Verdict, PlanError> {
     )))
 }
 
-fn tanstack(_: &Repo, package: &Package) -> Result<Verdict, PlanError> {
+fn tanstack(package: &Package) -> Verdict {
     if !package.uses_any(&[
         "@tanstack/react-start",
         "@tanstack/solid-start",
         "@tanstack/start",
     ]) {
-        return Ok(Verdict::Not);
+        return Verdict::Not;
     }
     if package.uses_any(&["nitro", "nitropack", "vinxi"]) {
-        return Ok(nitro(
-            "tanstack-start",
-            "Nitro's build is a server of its own",
-        ));
+        return nitro("tanstack-start", "Nitro's build is a server of its own");
     }
-    Ok(Verdict::Unsure)
+    Verdict::Unsure
 }
 
 /// angular.json, as far as it matters.
@@ -466,7 +465,7 @@ const SITES: [(&str, &str, bool, &str); 6] = [
     ("parcel", "dist", true, "parcel"),
 ];
 
-fn others(_: &Repo, package: &Package) -> Result<Verdict, PlanError> {
+fn others(package: &Package) -> Verdict {
     for (dependency, folder, single, name) in SITES {
         let built = package.script("build").is_some_and(|script| {
             let program = match dependency {
@@ -478,15 +477,15 @@ fn others(_: &Repo, package: &Package) -> Result<Verdict, PlanError> {
             words(script).any(|word| word == program)
         });
         if built && package.uses(dependency) {
-            return Ok(Verdict::Is(Framework::files(
+            return Verdict::Is(Framework::files(
                 name,
                 folder,
                 single,
                 &format!("{dependency} builds it"),
-            )));
+            ));
         }
     }
-    Ok(Verdict::Not)
+    Verdict::Not
 }
 
 /// Frameworks on Vite that have servers of their own.

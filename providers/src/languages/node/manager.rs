@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Npm,
     Pnpm,
     Yarn,
-    /// Yarn 2 and newer; whether packages stay in archives instead of node_modules.
+    /// Yarn 2 and newer; whether packages stay in archives instead of `node_modules`.
     Berry {
         archives: bool,
     },
@@ -81,6 +81,7 @@ struct PnpmPackage {
 pub(super) struct PnpmWorkspace {
     pub(super) packages: Option<Vec<String>>,
     #[serde(flatten)]
+    #[allow(clippy::zero_sized_map_values)] // serde flattens into maps alone.
     settings: BTreeMap<String, IgnoredAny>,
 }
 
@@ -181,7 +182,7 @@ impl Manager {
         }
     }
 
-    /// Whether packages are in node_modules, where Node.js finds them without the manager's help.
+    /// Whether packages are in `node_modules`, where Node.js finds them without the manager's help.
     pub(super) fn has_modules(&self) -> bool {
         self.kind != Kind::Berry { archives: true }
     }

@@ -668,9 +668,12 @@ fn broken_manifests_name_their_place() {
 
 #[test]
 fn empty_documents_and_large_lock_files_are_read() {
+    use std::fmt::Write as _;
+
     let mut lock = "lockfileVersion: '6.0'\npackages:\n".to_owned();
     for number in 0..20_000 {
-        lock += &format!(
+        let _ = write!(
+            lock,
             "  /package-{number}@1.0.0:\n    resolution: {{integrity: sha512-x}}\n    engines: {{node: '>=18'}}\n    dev: true\n"
         );
     }
