@@ -1,6 +1,8 @@
 import { createServer } from "node:http";
 import ms from "ms";
 
+const agent = process.env.npm_config_user_agent ?? "nobody";
+
 createServer((request, response) => {
-  response.end(`${process.env.npm_config_user_agent?.split("/")[0] ?? "node"} knows that a day is ${ms("1d", { long: true }) === "1 day" ? 86400 : 0} seconds\n`);
+  response.end(`Started by ${agent.split("/")[0]}: a day is ${ms("1d") / 1000} seconds\n`);
 }).listen(process.env.PORT ?? 3000, "0.0.0.0");
