@@ -205,7 +205,10 @@ impl Manager {
     /// Takes development dependencies away; `None` when the manager cannot do it in place.
     pub(super) fn prune(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::Npm => Some("npm prune --omit=dev --ignore-scripts"),
+            Kind::Npm => {
+                // The variable would keep them: what npm is told to include beats what it is told to omit.
+                Some("env -u NPM_CONFIG_PRODUCTION npm prune --omit=dev --ignore-scripts")
+            }
             Kind::Pnpm => Some("pnpm prune --prod --ignore-scripts"),
             Kind::Yarn => Some(
                 "yarn install --production --ignore-scripts --frozen-lockfile --prefer-offline",

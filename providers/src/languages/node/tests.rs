@@ -484,7 +484,9 @@ fn development_dependencies_go_where_nothing_that_runs_uses_them() {
             .get("prune")
             .map(|phase| phase.cmds.clone().unwrap())
     };
-    let npm = Some(strings(&["npm prune --omit=dev --ignore-scripts"]));
+    let npm = Some(strings(&[
+        "env -u NPM_CONFIG_PRODUCTION npm prune --omit=dev --ignore-scripts",
+    ]));
     assert_eq!(prune("node dist/a.js", &[], &[]), npm);
     assert_eq!(
         prune(
