@@ -62,7 +62,7 @@ const BEATS: &[(&[&str], &[&str], &str)] = &[
 
 /// Programs that serve what another language makes of the same repository: the program, the assistant and why.
 const ASSISTS: &[(&[&str], &str, &str)] = &[(
-    &["python", "go", "php", "ruby", "rust"],
+    &["python", "go", "php", "ruby", "rust", "elixir", "perl"],
     "node",
     "its build makes assets that the program serves",
 )];

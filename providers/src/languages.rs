@@ -5,11 +5,16 @@ pub mod cpp;
 pub mod csharp;
 pub mod dart;
 pub mod deno;
+pub mod elixir;
 pub mod fsharp;
 pub mod gleam;
 pub mod go;
+pub mod haskell;
+pub mod lua;
 pub mod lunatic;
 pub mod node;
+pub mod ocaml;
+pub mod perl;
 pub mod php;
 pub mod python;
 pub mod ruby;
@@ -24,11 +29,13 @@ use crate::provider::Provider;
 pub const ALL: &[&dyn Provider] = &[
     &csharp::CSharp,
     &dart::Dart,
+    &elixir::Elixir,
     &deno::Deno,
     &fsharp::FSharp,
     &gleam::Gleam,
     &go::Go,
     &scheme::Scheme,
+    &haskell::Haskell,
     &lunatic::Lunatic,
     &php::Php,
     &ruby::Ruby,
@@ -39,6 +46,9 @@ pub const ALL: &[&dyn Provider] = &[
     &shell::Shell,
     &bun::Bun,
     &cpp::Cpp,
+    &lua::Lua,
+    &ocaml::Ocaml,
+    &perl::Perl,
 ];
 
 /// The provider of a name.
@@ -62,6 +72,26 @@ pub(crate) fn quote(word: &str) -> String {
 
 pub(crate) fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// What a provider proposes for some files.
+#[cfg(test)]
+pub(crate) fn proposed(
+    provider: &dyn Provider,
+    files: &[(&str, &str)],
+    variables: &[(&str, &str)],
+) -> crate::provider::Proposal {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let request = crate::provider::Request {
+        repo: &crate::repo::Repo::in_memory(files),
+        variables: &variables,
+        test: false,
+        assisting: false,
+    };
+    provider.propose(&request).unwrap()
 }
 
 #[cfg(test)]

@@ -11,6 +11,12 @@ pub(crate) enum Style {
     Cmake,
     /// `#`, `'...'`, `'''...'''`: Meson.
     Meson,
+    /// `#`, `'...'`, `"..."`, `"""..."""`; names may have `?` and `!`: Elixir. Perl too.
+    Hash,
+    /// `--`, `--[[ ]]`, `'...'`, `"..."`, `[[...]]`: Lua.
+    Dashes,
+    /// `;`, `"..."`; whatever is no bracket belongs to a name: Lisp and its relatives.
+    Lisp,
 }
 
 /// A word.
@@ -78,7 +84,9 @@ fn after_first(text: &str) -> &str {
 fn in_word(letter: char, style: Style) -> bool {
     match style {
         Style::Cmake => !letter.is_whitespace() && !"()#\"".contains(letter),
-        Style::Slashes | Style::Meson => letter.is_alphanumeric() || letter == '_',
+        Style::Slashes | Style::Meson | Style::Dashes => letter.is_alphanumeric() || letter == '_',
+        Style::Hash => letter.is_alphanumeric() || "_?!".contains(letter),
+        Style::Lisp => !letter.is_whitespace() && !"()[]\";".contains(letter),
     }
 }
 
@@ -89,7 +97,10 @@ fn comment(text: &str, style: Style) -> Option<&str> {
         Style::Slashes if text.starts_with("//") => Some(after("\n")),
         Style::Slashes if text.starts_with("/*") => Some(after("*/")),
         Style::Cmake if text.starts_with("#[[") => Some(after("]]")),
-        Style::Cmake | Style::Meson if text.starts_with('#') => Some(after("\n")),
+        Style::Cmake | Style::Meson | Style::Hash if text.starts_with('#') => Some(after("\n")),
+        Style::Dashes if text.starts_with("--[[") => Some(after("]]")),
+        Style::Dashes if text.starts_with("--") => Some(after("\n")),
+        Style::Lisp if text.starts_with(';') => Some(after("\n")),
         _ => None,
     }
 }
@@ -97,12 +108,12 @@ fn comment(text: &str, style: Style) -> Option<&str> {
 /// A string that the text starts with, and what follows it.
 fn string(text: &str, style: Style) -> Option<(String, &str)> {
     let long = match style {
-        Style::Slashes => "\"\"\"",
-        Style::Cmake => "[[",
+        Style::Slashes | Style::Hash | Style::Lisp => "\"\"\"",
+        Style::Cmake | Style::Dashes => "[[",
         Style::Meson => "'''",
     };
     if let Some(inner) = text.strip_prefix(long) {
-        let end = if style == Style::Cmake { "]]" } else { long };
+        let end = if long == "[[" { "]]" } else { long };
         let at = inner.find(end).unwrap_or(inner.len());
         let after = inner.get(at + end.len()..).unwrap_or_default();
         return Some((inner[..at].to_owned(), after));
@@ -113,7 +124,15 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
         let at = line.find('\n').unwrap_or(line.len());
         return Some((line[..at].to_owned(), &line[at..]));
     }
-    let quote = if style == Style::Meson { '\'' } else { '"' };
+    let quotes = match style {
+        Style::Meson => "'",
+        Style::Hash | Style::Dashes => "'\"",
+        Style::Slashes | Style::Cmake | Style::Lisp => "\"",
+    };
+    let quote = text
+        .chars()
+        .next()
+        .filter(|first| quotes.contains(*first))?;
     let inner = text.strip_prefix(quote)?;
     let mut content = String::new();
     let mut letters = inner.chars();
@@ -214,6 +233,24 @@ mod tests {
                 Token::Sign(','),
                 text("b'c"),
                 Token::Sign(')')
+            ]
+        );
+        assert_eq!(
+            tokens("mod? 'a # b' # c\n\"d\"", Style::Hash),
+            [word("mod?"), text("a # b"), text("d")]
+        );
+        assert_eq!(
+            tokens("a --[[ b\n ]] = [[c]] -- d", Style::Dashes),
+            [word("a"), Token::Sign('='), text("c")]
+        );
+        assert_eq!(
+            tokens("(name a-b.c) ; (d\n\"e;\"", Style::Lisp),
+            [
+                Token::Sign('('),
+                word("name"),
+                word("a-b.c"),
+                Token::Sign(')'),
+                text("e;")
             ]
         );
         assert_eq!(tokens("\"ünclosed", Style::Slashes), [text("ünclosed")]);

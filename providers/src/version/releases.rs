@@ -78,13 +78,18 @@ const TABLE: &[Releases] = &[
     Releases { tool: "dotnet-sdk", default: "10.0", lines: &[
         lasting("10.0", "2028-11-14"), brief("9.0", "2026-11-10"), lasting("8.0", "2026-11-10"), brief("7.0", "2024-05-14"), lasting("6.0", "2024-11-12"),
     ] },
-    // The version of the default Debian suite.
+    // The version of the default Debian suite. The last five minor releases get fixes; a minor release breaks nothing.
     Releases { tool: "elixir", default: "1.18", lines: &[
-        lasting("1.19", ""), lasting("1.18", ""), lasting("1.17", ""), lasting("1.16", ""), lasting("1.15", ""), lasting("1.14", "2025-12-31"),
+        lasting("1.20", ""), lasting("1.19", ""), lasting("1.18", ""), lasting("1.17", ""), lasting("1.16", ""),
+        lasting("1.15", "2025-10-16"), lasting("1.14", "2025-06-18"), lasting("1.13", "2024-06-12"), lasting("1.12", "2023-06-19"),
     ] },
-    // The version of the default Debian suite; three lines get fixes at a time.
+    // The version of the default Debian suite. The last three majors get fixes.
     Releases { tool: "erlang", default: "27", lines: &[
-        lasting("28", ""), lasting("27", ""), lasting("26", ""), lasting("25", "2025-05-21"),
+        lasting("29", ""), lasting("28", ""), lasting("27", ""), lasting("26", "2026-05-01"), lasting("25", "2025-05-20"), lasting("24", "2024-05-20"),
+    ] },
+    // The version of the default Debian suite.
+    Releases { tool: "ghc", default: "9.6", lines: &[
+        lasting("9.12", ""), lasting("9.10", ""), lasting("9.8", ""), lasting("9.6", ""), lasting("9.4", ""), lasting("9.2", ""), lasting("9.0", ""),
     ] },
     // The older of the two supported lines.
     Releases { tool: "go", default: "1.26", lines: &[lasting("1.27", ""), lasting("1.26", ""), lasting("1.25", "2026-08-11")] },
@@ -94,12 +99,18 @@ const TABLE: &[Releases] = &[
         lasting("21", "2029-12-31"), brief("20", "2023-09-19"), brief("19", "2023-03-21"), brief("18", "2022-09-20"), lasting("17", "2027-10-31"),
         lasting("11", "2027-10-31"), lasting("8", "2030-12-31"),
     ] },
+    // Source: lua.org. 5.1 lives on in LuaJIT.
+    Releases { tool: "lua", default: "5.4", lines: &[lasting("5.4", ""), lasting("5.3", ""), lasting("5.2", ""), lasting("5.1", "")] },
     // Source: nodejs/Release schedule. 26 has been long-term since October 2026.
     Releases { tool: "nodejs", default: "24", lines: &[
         lasting("26", "2029-04-30"), brief("25", "2026-06-01"), lasting("24", "2028-04-30"), brief("23", "2025-06-01"), lasting("22", "2027-04-30"),
         brief("21", "2024-06-01"), lasting("20", "2026-04-30"), brief("19", "2023-06-01"), lasting("18", "2025-04-30"), lasting("16", "2023-09-11"),
         lasting("14", "2023-04-30"), lasting("12", "2022-04-30"),
     ] },
+    // The version of the default Debian suite.
+    Releases { tool: "ocaml", default: "5.3", lines: &[lasting("5.4", ""), lasting("5.3", ""), lasting("5.2", ""), lasting("5.1", ""), lasting("4.14", ""), lasting("4.13", "")] },
+    // The version of the default Debian suite, which Debian fixes for longer than Perl's authors.
+    Releases { tool: "perl", default: "5.40", lines: &[lasting("5.42", ""), lasting("5.40", ""), lasting("5.38", ""), lasting("5.36", "")] },
     Releases { tool: "php", default: "8.4", lines: &[
         lasting("8.5", "2029-12-31"), lasting("8.4", "2028-12-31"), lasting("8.3", "2027-12-31"), lasting("8.2", "2026-12-31"),
         lasting("8.1", "2025-12-31"), lasting("8.0", "2023-11-26"), lasting("7.4", "2022-11-28"),

@@ -1,0 +1,3 @@
+import Config
+
+config :pages, ecto_repos: [Pages.Repo]

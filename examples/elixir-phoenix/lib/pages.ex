@@ -1,0 +1,2 @@
+defmodule Pages do
+end

@@ -1,0 +1,3 @@
+local greeting = require("greeting")
+
+print(greeting.text(_VERSION))

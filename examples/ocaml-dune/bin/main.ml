@@ -1,0 +1,1 @@
+let () = print_endline (Greeting.text (Unix.getpid () > 0))

@@ -1,0 +1,1 @@
+let text alive = if alive then "hello from OCaml" else "nobody"
