@@ -148,6 +148,7 @@ examples! {
     elixir_http: "elixir-http",
     go_http: "go-http",
     lua_hello: "lua-hello",
+    java_maven: "java-maven",
     nixpacks_toml: "nixpacks-toml",
     node_express: "node-express",
     node_fastify_typescript: "node-fastify-typescript",
@@ -169,6 +170,7 @@ examples! {
     staticfile_nginx: "staticfile-nginx",
     }
     all: {
+    java_spring_boot: "java-spring-boot",
     cpp_meson: "cpp-meson",
     haskell_cabal: "haskell-cabal",
     ocaml_dune: "ocaml-dune",

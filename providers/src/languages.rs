@@ -10,6 +10,7 @@ pub mod fsharp;
 pub mod gleam;
 pub mod go;
 pub mod haskell;
+pub mod java;
 pub mod lua;
 pub mod lunatic;
 pub mod node;
@@ -36,6 +37,7 @@ pub const ALL: &[&dyn Provider] = &[
     &go::Go,
     &scheme::Scheme,
     &haskell::Haskell,
+    &java::Java,
     &lunatic::Lunatic,
     &php::Php,
     &ruby::Ruby,

@@ -43,6 +43,7 @@ const TOOLING: &[&str] = &[
     "package-lock.json",
     "package.json",
     "package.yaml",
+    "pom.xml",
     "pnpm-lock.yaml",
     "pnpm-workspace.yaml",
     "pubspec.yaml",

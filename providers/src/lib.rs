@@ -8,6 +8,7 @@
 mod detect;
 mod dotnet;
 mod javascript;
+mod jvm;
 pub mod languages;
 mod leftovers;
 mod libraries;

@@ -7,6 +7,8 @@
 pub(crate) enum Style {
     /// `//`, nested or plain `/* */`, `"..."`, `"""..."""`: Swift. Zig too, whose lines of `\\` are strings.
     Slashes,
+    /// As `Slashes`, with `'...'` and `'''...'''` too: Groovy. Kotlin and Scala fit as well.
+    Groovy,
     /// `#`, `#[[ ]]`, `"..."`, `[[...]]`; arguments need no quotes: `CMake`.
     Cmake,
     /// `#`, `'...'`, `'''...'''`: Meson.
@@ -84,7 +86,9 @@ fn after_first(text: &str) -> &str {
 fn in_word(letter: char, style: Style) -> bool {
     match style {
         Style::Cmake => !letter.is_whitespace() && !"()#\"".contains(letter),
-        Style::Slashes | Style::Meson | Style::Dashes => letter.is_alphanumeric() || letter == '_',
+        Style::Slashes | Style::Groovy | Style::Meson | Style::Dashes => {
+            letter.is_alphanumeric() || letter == '_'
+        }
         Style::Hash => letter.is_alphanumeric() || "_?!".contains(letter),
         Style::Lisp => !letter.is_whitespace() && !"()[]\";".contains(letter),
     }
@@ -94,8 +98,8 @@ fn in_word(letter: char, style: Style) -> bool {
 fn comment(text: &str, style: Style) -> Option<&str> {
     let after = |end: &str| text.find(end).map_or("", |at| &text[at + end.len()..]);
     match style {
-        Style::Slashes if text.starts_with("//") => Some(after("\n")),
-        Style::Slashes if text.starts_with("/*") => Some(after("*/")),
+        Style::Slashes | Style::Groovy if text.starts_with("//") => Some(after("\n")),
+        Style::Slashes | Style::Groovy if text.starts_with("/*") => Some(after("*/")),
         Style::Cmake if text.starts_with("#[[") => Some(after("]]")),
         Style::Cmake | Style::Meson | Style::Hash if text.starts_with('#') => Some(after("\n")),
         Style::Dashes if text.starts_with("--[[") => Some(after("]]")),
@@ -108,7 +112,8 @@ fn comment(text: &str, style: Style) -> Option<&str> {
 /// A string that the text starts with, and what follows it.
 fn string(text: &str, style: Style) -> Option<(String, &str)> {
     let long = match style {
-        Style::Slashes | Style::Hash | Style::Lisp => "\"\"\"",
+        Style::Groovy if text.starts_with('\'') => "'''",
+        Style::Slashes | Style::Groovy | Style::Hash | Style::Lisp => "\"\"\"",
         Style::Cmake | Style::Dashes => "[[",
         Style::Meson => "'''",
     };
@@ -126,7 +131,7 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
     }
     let quotes = match style {
         Style::Meson => "'",
-        Style::Hash | Style::Dashes => "'\"",
+        Style::Groovy | Style::Hash | Style::Dashes => "'\"",
         Style::Slashes | Style::Cmake | Style::Lisp => "\"",
     };
     let quote = text

@@ -72,6 +72,14 @@ const fn ruby(suite: &'static str, version: &'static str) -> Suited {
 const ERLANG: &str = "erlang-base erlang-crypto erlang-inets erlang-os-mon erlang-parsetools erlang-public-key erlang-runtime-tools erlang-ssl erlang-syntax-tools erlang-xmerl";
 const ELIXIR: &str = "elixir erlang-base erlang-crypto erlang-dev erlang-eunit erlang-inets erlang-os-mon erlang-parsetools erlang-public-key erlang-runtime-tools erlang-ssl erlang-syntax-tools erlang-tools erlang-xmerl";
 
+const fn jdk(suite: &'static str, version: &'static str, package: &'static str) -> Suited {
+    suited("jdk", suite, version, package)
+}
+
+const fn jre(suite: &'static str, version: &'static str, package: &'static str) -> Suited {
+    suited("jre", suite, version, package)
+}
+
 /// The tools whose version a suite decides; several versions of a tool may be in one suite.
 /// Source: the archive's indexes, 2026-11-23.
 #[rustfmt::skip]
@@ -88,6 +96,13 @@ pub const SUITED: &[Suited] = &[
     suited("lua", "bookworm", "5.4.4", "lua5.4"), suited("lua", "bookworm", "5.3.6", "lua5.3"),
     suited("ocaml", "trixie", "5.3.0", "ocaml libc6-dev"), suited("ocaml", "bookworm", "4.13.1", "ocaml libc6-dev"),
     suited("perl", "trixie", "5.40.1", "perl"), suited("perl", "bookworm", "5.36.0", "perl"), suited("perl", "bullseye", "5.32.1", "perl"),
+    jdk("trixie", "21.0.13", "openjdk-21-jdk-headless"), jdk("trixie", "25.0.5", "openjdk-25-jdk-headless"),
+    jdk("bookworm", "17.0.21", "openjdk-17-jdk-headless"),
+    jdk("bullseye", "11.0.32", "openjdk-11-jdk-headless"), jdk("bullseye", "17.0.20", "openjdk-17-jdk-headless"),
+    jre("trixie", "21.0.13", "openjdk-21-jre-headless"), jre("trixie", "25.0.5", "openjdk-25-jre-headless"),
+    jre("bookworm", "17.0.21", "openjdk-17-jre-headless"),
+    jre("bullseye", "11.0.32", "openjdk-11-jre-headless"), jre("bullseye", "17.0.20", "openjdk-17-jre-headless"),
+    suited("gradle", "trixie", "4.4.1", "gradle"), suited("gradle", "bookworm", "4.4.1", "gradle"), suited("gradle", "bullseye", "4.4.1", "gradle"),
     suited("crystal", "trixie", "1.14.0", "crystal shards"),
     // The browsers' compiler, which every suite gets anew. Older ones of bookworm and bullseye cannot read today's registry.
     suited("rust", "trixie", "1.96.0", "rustc-web cargo-web libc6-dev"), suited("rust", "trixie", "1.85.1", "rustc cargo libc6-dev"),
@@ -123,10 +138,25 @@ const DEBIAN: &[(&str, &str)] = &[
     ("gnu-cobol.out", "libcob5t64|libcob5 libdb5.3t64|libdb5.3"), ("gnumake", "make"), ("gnupg", "gnupg"),
     ("gnutar", "tar"), ("graphicsmagick", "graphicsmagick"), ("graphviz", "graphviz"),
     ("gtest", "libgtest-dev libgmock-dev"), ("guile", "guile-3.0"), ("hiredis.dev", "libhiredis-dev"),
+    ("brotli", "brotli"), ("bzip2", "bzip2"), ("cairo", "libcairo2 libcairo2-dev"), ("catch2", "catch2"),
+    ("chromium", "chromium"), ("clang", "clang"), ("cli11", "libcli11-dev"), ("clojure", "clojure"), ("cmake", "cmake"),
+    ("composer", "composer unzip"), ("curl", "curl"), ("curl.dev", "libcurl4-openssl-dev"),
+    ("curl.out", "libcurl4t64|libcurl4"), ("cxxopts", "libcxxopts-dev"), ("dbus.dev", "libdbus-1-dev"),
+    ("dbus.out", "libdbus-1-3"), ("dnsutils", "dnsutils"), ("eigen", "libeigen3-dev"),
+    ("exiftool", "libimage-exiftool-perl"), ("ffmpeg", "ffmpeg"), ("ffmpeg-full", "ffmpeg"), ("file", "file"),
+    ("fish", "fish"), ("flex", "flex"), ("fmt.dev", "libfmt-dev"), ("fmt.out", "libfmt10|libfmt9|libfmt7"), ("fontconfig", "fontconfig"),
+    ("fontconfig.dev", "libfontconfig-dev"), ("fontconfig.out", "libfontconfig1"),
+    ("freetype", "libfreetype6 libfreetype-dev"), ("freetype.dev", "libfreetype-dev"), ("freetype.out", "libfreetype6"),
+    ("gcc", "build-essential"), ("gdk-pixbuf", "libgdk-pixbuf-2.0-0"), ("gettext", "gettext"),
+    ("ghostscript", "ghostscript"), ("git", "git"), ("git-lfs", "git-lfs"), ("glib", "libglib2.0-0t64|libglib2.0-0"),
+    ("gmp", "libgmp-dev"), ("gmp.dev", "libgmp-dev"), ("gmp.out", "libgmp10"),
+    ("gnu-cobol", "gnucobol4 libc6-dev libdb-dev"), ("gnu-cobol.out", "libcob5t64|libcob5 libdb5.3t64|libdb5.3"),
+    ("gnumake", "make"), ("gnupg", "gnupg"), ("gnutar", "tar"), ("graphicsmagick", "graphicsmagick"),
+    ("graphviz", "graphviz"), ("gtest", "libgtest-dev libgmock-dev"), ("hiredis.dev", "libhiredis-dev"),
     ("hiredis.out", "libhiredis1.1.0|libhiredis0.14"), ("httplib.dev", "libcpp-httplib-dev"),
     ("httplib.out", "libcpp-httplib0.18|libcpp-httplib0.11"), ("imagemagick", "imagemagick"), ("iproute2", "iproute2"),
     ("jemalloc", "libjemalloc2"), ("jq", "jq"), ("jsoncpp.dev", "libjsoncpp-dev"),
-    ("jsoncpp.out", "libjsoncpp26|libjsoncpp25|libjsoncpp24"), ("ksh", "ksh93u+m"), ("libclang", "libclang-dev"),
+    ("jsoncpp.out", "libjsoncpp26|libjsoncpp25|libjsoncpp24"), ("ksh", "ksh93u+m"), ("leiningen", "leiningen"), ("libclang", "libclang-dev"),
     ("libevent.dev", "libevent-dev"), ("libevent.out", "libevent-2.1-7t64|libevent-2.1-7"), ("libffi", "libffi-dev"),
     ("libffi.out", "libffi8|libffi7"), ("libheif", "libheif1"), ("libiconv", ""),
     ("libjpeg", "libjpeg62-turbo libjpeg-dev"), ("libmicrohttpd.dev", "libmicrohttpd-dev"),
@@ -140,6 +170,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("libyaml.dev", "libyaml-dev"), ("libyaml.out", "libyaml-0-2"), ("lsof", "lsof"), ("luarocks", "luarocks"),
     ("mariadb", "mariadb-client"), ("mariadb-client", "mariadb-client"),
     ("mariadb-connector-c.dev", "libmariadb-dev libmariadb-dev-compat"), ("mariadb-connector-c.out", "libmariadb3"),
+    ("maven", "maven"),
     ("meson", "meson"), ("mysql80", "default-mysql-client"), ("nano", "nano"), ("ncurses.dev", "libncurses-dev"),
     ("ncurses.out", "libncurses6 libtinfo6"), ("netcat", "netcat-openbsd"), ("nginx", "nginx-light|nginx"),
     ("ninja", "ninja-build"), ("nlohmann_json", "nlohmann-json3-dev"), ("numactl.out", "libnuma1"),
@@ -328,6 +359,9 @@ fn versioned_attribute(name: &str) -> Option<Need> {
             .split('_')
             .all(digits)
             .then(|| Need::Suited("ruby", version.replace('_', ".")));
+    }
+    if let Some(version) = name.strip_prefix("jdk").filter(|version| digits(version)) {
+        return Some(Need::Suited("jdk", version.to_owned()));
     }
     let debian = |package: String| Some(Need::Debian(vec![vec![package]]));
     if let Some(major) = name

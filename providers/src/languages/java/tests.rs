@@ -1,0 +1,187 @@
+use super::*;
+use crate::provider::Request;
+
+fn proposal(files: &[(&str, &str)]) -> Proposal {
+    let repo = Repo::in_memory(files);
+    let request = Request {
+        repo: &repo,
+        variables: &std::collections::BTreeMap::new(),
+        test: false,
+        assisting: false,
+    };
+    Java.propose(&request).unwrap()
+}
+
+fn tools(proposal: &Proposal) -> Vec<String> {
+    proposal.plan.phases["setup"].nix_pkgs.clone().unwrap()
+}
+
+fn start(proposal: &Proposal) -> (String, Vec<String>) {
+    let start = proposal.plan.start.clone().unwrap();
+    (start.cmd.unwrap(), start.only_include_files.unwrap())
+}
+
+fn command(proposal: &Proposal) -> String {
+    proposal.plan.phases["build"].cmds.clone().unwrap()[0].clone()
+}
+
+const SPRING: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">
+  <parent><groupId>org.springframework.boot</groupId><artifactId>spring-boot-starter-parent</artifactId><version>3.3.0</version></parent>
+  <artifactId>shop</artifactId><version>${revision}</version>
+  <properties><revision>1.2</revision><java.version>17</java.version></properties>
+  <build><plugins><plugin><groupId>org.springframework.boot</groupId><artifactId>spring-boot-maven-plugin</artifactId></plugin></plugins></build>
+</project>";
+
+#[test]
+fn spring_boot_gets_the_default_jdk_and_its_own_jar() {
+    let proposal = proposal(&[("pom.xml", SPRING), ("src/main/resources/x", "")]);
+    assert_eq!(tools(&proposal), ["jdk@21", "jre@21", "maven"]);
+    let (command, files) = start(&proposal);
+    assert_eq!(
+        command,
+        "java -Dserver.port=$PORT $JAVA_OPTS -jar target/shop-1.2.jar"
+    );
+    assert_eq!(files, ["target/shop-1.2.jar"]);
+    assert_eq!(proposal.metadata, ["java", "spring-boot"]);
+}
+
+#[test]
+fn an_old_spring_boot_gets_java_17() {
+    let old = SPRING.replace("3.3.0", "2.7.1").replace(">17<", ">11<");
+    assert_eq!(
+        tools(&proposal(&[("pom.xml", &old)])),
+        ["jdk@17", "jre@17", "maven"]
+    );
+}
+
+#[test]
+fn a_module_makes_the_program() {
+    let proposal = proposal(&[
+        (
+            "pom.xml",
+            "<project><artifactId>all</artifactId><version>1</version><packaging>pom</packaging><modules><module>lib</module><module>web</module></modules></project>",
+        ),
+        (
+            "lib/pom.xml",
+            "<project><parent><artifactId>all</artifactId><version>1</version></parent><artifactId>lib</artifactId></project>",
+        ),
+        (
+            "web/pom.xml",
+            "<project><parent><artifactId>all</artifactId><version>1</version></parent><artifactId>web</artifactId>
+             <build><plugins><plugin><artifactId>maven-shade-plugin</artifactId></plugin></plugins></build></project>",
+        ),
+    ]);
+    assert_eq!(
+        start(&proposal).0,
+        "java $JAVA_OPTS -jar web/target/web-1.jar"
+    );
+}
+
+#[test]
+fn a_name_that_only_the_build_knows_is_found_by_the_shell() {
+    let proposal = proposal(&[(
+        "pom.xml",
+        "<project><artifactId>a</artifactId><version>${unknown}</version></project>",
+    )]);
+    let (command, files) = start(&proposal);
+    assert_eq!(
+        command,
+        "java $JAVA_OPTS -jar $(ls -1 target/*.jar | grep -vE '(-(sources|javadoc|tests|plain)\\.jar$)|/original-' | head -n 1)"
+    );
+    assert_eq!(files[0], "target/*.jar");
+    assert!(proposal.warnings[0].contains("mainClass"));
+}
+
+#[test]
+fn the_wrapper_of_maven_is_made_executable_and_readable() {
+    let properties = (
+        ".mvn/wrapper/maven-wrapper.properties",
+        "distributionUrl=x\n",
+    );
+    let unix = proposal(&[("pom.xml", SPRING), ("mvnw", "#!/bin/sh\n"), properties]);
+    assert_eq!(tools(&unix), ["jdk@21", "jre@21"]);
+    assert!(command(&unix).starts_with("chmod +x ./mvnw && ./mvnw -D"));
+    let windows = proposal(&[("pom.xml", SPRING), ("mvnw", "#!/bin/sh\r\n"), properties]);
+    assert!(command(&windows).starts_with("sed -i 's/\\r$//' mvnw && chmod +x ./mvnw && ./mvnw"));
+}
+
+#[test]
+fn a_broken_model_names_its_place() {
+    let repo = Repo::in_memory(&[("pom.xml", "<project>\n<a></b></project>")]);
+    let request = Request {
+        repo: &repo,
+        variables: &std::collections::BTreeMap::new(),
+        test: false,
+        assisting: false,
+    };
+    let error = Java.propose(&request).unwrap_err().to_string();
+    assert!(error.starts_with("pom.xml:2:"), "{error}");
+}
+
+const WRAPPER: (&str, &str) = (
+    "gradle/wrapper/gradle-wrapper.properties",
+    "distributionUrl=https\\://services.test/gradle-8.10.2-bin.zip\n",
+);
+
+#[test]
+fn gradle_with_spring_boot_of_a_catalog() {
+    let proposal = proposal(&[
+        ("gradlew", "#!/bin/sh\n"),
+        WRAPPER,
+        (
+            "gradle/libs.versions.toml",
+            "[plugins]\nspring-boot = { id = \"org.springframework.boot\", version = \"3.3.0\" }\n",
+        ),
+        (
+            "build.gradle.kts",
+            "plugins { alias(libs.plugins.spring.boot) } // id(\"application\")\njava { toolchain { languageVersion = JavaLanguageVersion.of(17) } }\n",
+        ),
+    ]);
+    assert_eq!(tools(&proposal), ["jdk@17", "jre@17"]);
+    assert_eq!(
+        command(&proposal),
+        "chmod +x ./gradlew && ./gradlew clean build -x check -x test"
+    );
+    assert!(
+        start(&proposal)
+            .0
+            .starts_with("java -Dserver.port=$PORT $JAVA_OPTS -jar $(ls -1 build/libs/*.jar")
+    );
+}
+
+#[test]
+fn the_application_plugin_installs_a_script() {
+    let proposal = proposal(&[
+        (
+            "settings.gradle",
+            "rootProject.name = 'all'\ninclude('app', \"lib\")\n",
+        ),
+        (
+            "app/build.gradle",
+            "plugins { id 'application' }\nsourceCompatibility = JavaVersion.VERSION_1_8\n",
+        ),
+    ]);
+    assert_eq!(tools(&proposal), ["jdk@21", "jre@21", "gradle@8"]);
+    assert_eq!(
+        command(&proposal),
+        "gradle clean build installDist -x check -x test"
+    );
+    assert_eq!(start(&proposal).0, "./app/build/install/app/bin/app");
+    assert_eq!(start(&proposal).1, ["app/build/install/app"]);
+}
+
+#[test]
+fn an_old_gradle_runs_on_an_old_jdk() {
+    for (version, jdk) in [("4.4.1", "8"), ("6.9", "11"), ("7.6", "17"), ("9.2", "21")] {
+        let text = format!("distributionUrl=https\\://services.test/gradle-{version}-bin.zip\n");
+        let proposal = proposal(&[
+            ("gradlew", ""),
+            ("gradle/wrapper/gradle-wrapper.properties", &text),
+        ]);
+        assert_eq!(
+            tools(&proposal),
+            [format!("jdk@{jdk}"), format!("jre@{jdk}")],
+            "{version}"
+        );
+    }
+}
