@@ -157,7 +157,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("httplib.out", "libcpp-httplib0.18|libcpp-httplib0.11"), ("imagemagick", "imagemagick"), ("iproute2", "iproute2"),
     ("jemalloc", "libjemalloc2"), ("jq", "jq"), ("jsoncpp.dev", "libjsoncpp-dev"),
     ("jsoncpp.out", "libjsoncpp26|libjsoncpp25|libjsoncpp24"), ("ksh", "ksh93u+m"), ("leiningen", "leiningen"), ("libclang", "libclang-dev"),
-    ("libevent.dev", "libevent-dev"), ("libevent.out", "libevent-2.1-7t64|libevent-2.1-7"), ("libffi", "libffi-dev"),
+    ("libev.out", "libev4t64|libev4"), ("libevent.dev", "libevent-dev"), ("libevent.out", "libevent-2.1-7t64|libevent-2.1-7"), ("libffi", "libffi-dev"),
     ("libffi.out", "libffi8|libffi7"), ("libheif", "libheif1"), ("libiconv", ""),
     ("libjpeg", "libjpeg62-turbo libjpeg-dev"), ("libmicrohttpd.dev", "libmicrohttpd-dev"),
     ("libmicrohttpd.out", "libmicrohttpd12t64|libmicrohttpd12"), ("libmysqlclient", "default-libmysqlclient-dev"),

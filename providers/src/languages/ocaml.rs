@@ -48,6 +48,8 @@ struct Facts {
     programs: Vec<String>,
     /// Debian's packages for libraries.
     packages: BTreeSet<&'static str>,
+    /// Tools that the program loads.
+    loads: BTreeSet<&'static str>,
     /// Libraries that are neither here nor known.
     unknown: Vec<String>,
     beside: Vec<String>,
@@ -111,19 +113,25 @@ impl Dune {
     }
 }
 
-/// Libraries of findlib by the Debian package that has them. Source: trixie's index, 2026-11-23.
+/// Libraries of findlib, the Debian package that has them, and tools that programs load because of them. Source: trixie's index, 2026-11-23.
 #[rustfmt::skip]
-const LIBRARIES: &[(&str, &str)] = &[
-    ("alcotest", "libalcotest-ocaml-dev"), ("angstrom", "libangstrom-ocaml-dev"), ("astring", "libastring-ocaml-dev"), ("base", "libbase-ocaml-dev"),
-    ("base64", "libbase64-ocaml-dev"), ("batteries", "libbatteries-ocaml-dev"), ("bos", "libbos-ocaml-dev"), ("cmdliner", "libcmdliner-ocaml-dev"),
-    ("cohttp", "libcohttp-ocaml-dev"), ("cohttp-lwt", "libcohttp-lwt-ocaml-dev"), ("cohttp-lwt-unix", "libcohttp-lwt-unix-ocaml-dev"),
-    ("conduit", "libconduit-ocaml-dev"), ("conduit-lwt", "libconduit-lwt-ocaml-dev"), ("containers", "libcontainers-ocaml-dev"), ("csv", "libcsv-ocaml-dev"),
-    ("curl", "libcurl-ocaml-dev"), ("digestif", "libdigestif-ocaml-dev"), ("fmt", "libfmt-ocaml-dev"), ("fpath", "libfpath-ocaml-dev"),
-    ("ipaddr", "libipaddr-ocaml-dev"), ("jsonm", "libjsonm-ocaml-dev"), ("logs", "liblogs-ocaml-dev"), ("lwt", "liblwt-ocaml-dev"),
-    ("lwt_ssl", "liblwt-ssl-ocaml-dev"), ("menhirLib", "libmenhir-ocaml-dev"), ("mtime", "libmtime-ocaml-dev"), ("postgresql", "libpostgresql-ocaml-dev"),
-    ("ppx_deriving", "libppx-deriving-ocaml-dev"), ("ppx_deriving_yojson", "libppx-deriving-yojson-ocaml-dev"), ("ppx_yojson_conv", "libppx-yojson-conv-ocaml-dev"),
-    ("ptime", "libptime-ocaml-dev"), ("re", "libre-ocaml-dev"), ("react", "libreact-ocaml-dev"), ("sedlex", "libsedlex-ocaml-dev"), ("sqlite3", "libsqlite3-ocaml-dev"),
-    ("ssl", "libssl-ocaml-dev"), ("stdio", "libstdio-ocaml-dev"), ("uri", "liburi-ocaml-dev"), ("yojson", "libyojson-ocaml-dev"), ("zarith", "libzarith-ocaml-dev"),
+const LIBRARIES: &[(&str, &str, &str)] = &[
+    ("alcotest", "libalcotest-ocaml-dev", ""), ("angstrom", "libangstrom-ocaml-dev", ""), ("astring", "libastring-ocaml-dev", ""),
+    ("base", "libbase-ocaml-dev", ""), ("base64", "libbase64-ocaml-dev", ""), ("batteries", "libbatteries-ocaml-dev", ""),
+    ("bos", "libbos-ocaml-dev", ""), ("cmdliner", "libcmdliner-ocaml-dev", ""), ("cohttp", "libcohttp-ocaml-dev", ""),
+    ("cohttp-lwt", "libcohttp-lwt-ocaml-dev", "libev.out"), ("cohttp-lwt-unix", "libcohttp-lwt-unix-ocaml-dev", "libev.out gmp.out"),
+    ("conduit", "libconduit-ocaml-dev", ""), ("conduit-lwt", "libconduit-lwt-ocaml-dev", "libev.out"),
+    ("containers", "libcontainers-ocaml-dev", ""), ("csv", "libcsv-ocaml-dev", ""), ("curl", "libcurl-ocaml-dev", "curl.out"),
+    ("digestif", "libdigestif-ocaml-dev", ""), ("fmt", "libfmt-ocaml-dev", ""), ("fpath", "libfpath-ocaml-dev", ""),
+    ("ipaddr", "libipaddr-ocaml-dev", ""), ("jsonm", "libjsonm-ocaml-dev", ""), ("logs", "liblogs-ocaml-dev", ""),
+    ("lwt", "liblwt-ocaml-dev", "libev.out"), ("lwt_ssl", "liblwt-ssl-ocaml-dev", "libev.out openssl.out"),
+    ("menhirLib", "libmenhir-ocaml-dev", ""), ("mtime", "libmtime-ocaml-dev", ""),
+    ("postgresql", "libpostgresql-ocaml-dev", "postgresql.lib"), ("ppx_deriving", "libppx-deriving-ocaml-dev", ""),
+    ("ppx_deriving_yojson", "libppx-deriving-yojson-ocaml-dev", ""), ("ppx_yojson_conv", "libppx-yojson-conv-ocaml-dev", ""),
+    ("ptime", "libptime-ocaml-dev", ""), ("re", "libre-ocaml-dev", ""), ("react", "libreact-ocaml-dev", ""),
+    ("sedlex", "libsedlex-ocaml-dev", ""), ("sqlite3", "libsqlite3-ocaml-dev", "sqlite.out"), ("ssl", "libssl-ocaml-dev", "openssl.out"),
+    ("stdio", "libstdio-ocaml-dev", ""), ("uri", "liburi-ocaml-dev", ""), ("yojson", "libyojson-ocaml-dev", ""),
+    ("zarith", "libzarith-ocaml-dev", "gmp.out"),
 ];
 
 /// Libraries that come with the compiler.
@@ -155,11 +163,16 @@ impl Facts {
         }
         programs.sort_by_key(|path| rank(path));
         let mut packages = BTreeSet::new();
+        // OCaml 5 compresses what it marshals.
+        let mut loads = BTreeSet::from(["zstd.out"]);
         let mut unknown = Vec::new();
         for library in uses.difference(&defines) {
             let family = library.split('.').next().unwrap_or(library);
-            match LIBRARIES.iter().find(|(name, _)| *name == family) {
-                Some((_, package)) => drop(packages.insert(*package)),
+            match LIBRARIES.iter().find(|(name, _, _)| *name == family) {
+                Some((_, package, tools)) => {
+                    packages.insert(*package);
+                    loads.extend(tools.split_whitespace());
+                }
                 None if BROUGHT.contains(&family) => {}
                 None => unknown.push(library.clone()),
             }
@@ -168,10 +181,17 @@ impl Facts {
             ocaml: ocaml(request)?,
             programs,
             packages,
+            loads,
             unknown,
             beside: leftovers::beside_program(repo)?,
             tests: request.test,
         })
+    }
+}
+
+impl Facts {
+    fn loads(&self) -> impl Iterator<Item = String> {
+        self.loads.iter().map(|one| (*one).to_owned())
     }
 }
 
@@ -196,9 +216,6 @@ fn ocaml(request: &Request) -> Result<Tool, PlanError> {
     version::tool("ocaml", Grammar::Plain, &candidates)
 }
 
-/// What programs load: OCaml 5 compresses what it marshals.
-const FOR_RUNNING: [&str; 1] = ["zstd.out"];
-
 fn decide(facts: &Facts) -> Proposal {
     let mut proposal = Proposal {
         metadata: strings(&["ocaml"]),
@@ -215,7 +232,7 @@ fn decide(facts: &Facts) -> Proposal {
     let plan = &mut proposal.plan;
     let setup = plan.phase("setup");
     let mut tools = vec![facts.ocaml.entry(), "dune".to_owned()];
-    tools.extend(strings(&FOR_RUNNING));
+    tools.extend(facts.loads());
     setup.nix_pkgs = Some(tools);
     if !facts.packages.is_empty() {
         setup.apt_pkgs = Some(facts.packages.iter().map(|one| (*one).to_owned()).collect());
@@ -241,7 +258,7 @@ fn decide(facts: &Facts) -> Proposal {
     files.extend(facts.beside.clone());
     plan.start = Some(Start {
         cmd: Some(quote(&format!("./{file}"))),
-        nix_pkgs: Some(strings(&FOR_RUNNING)),
+        nix_pkgs: Some(facts.loads().collect()),
         only_include_files: Some(files),
         ..Start::default()
     });
@@ -280,6 +297,10 @@ mod tests {
         assert_eq!(
             proposal.plan.phases["setup"].apt_pkgs.as_deref().unwrap(),
             ["liblwt-ocaml-dev", "libyojson-ocaml-dev"]
+        );
+        assert_eq!(
+            proposal.plan.start.as_ref().unwrap().nix_pkgs.as_deref(),
+            Some(strings(&["libev.out", "zstd.out"]).as_slice())
         );
         assert!(
             proposal.warnings[0].contains("odd"),
