@@ -170,6 +170,9 @@ examples! {
     staticfile_nginx: "staticfile-nginx",
     }
     all: {
+    go_cgo: "go-cgo",
+    go_cmd: "go-cmd",
+    go_workspace: "go-workspace",
     java_spring_boot: "java-spring-boot",
     cpp_meson: "cpp-meson",
     haskell_cabal: "haskell-cabal",

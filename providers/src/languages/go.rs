@@ -1,22 +1,25 @@
-//! Go modules and a lone `main.go`.
+//! Go modules, workspaces and a lone `main.go`.
 //!
-//! - Claims: `go.mod`, or `main.go` at the root
-//! - Version from: `NIXPACKS_GO_VERSION`, go.mod `toolchain`, go.mod `go`, `.tool-versions`, mise.toml
+//! - Claims: `go.mod`, `go.work`, or `main.go` at the root
+//! - Version from: `NIXPACKS_GO_VERSION`, `toolchain` and `go` of go.work, then of go.mod, `.tool-versions`, mise.toml
 //! - Installs with: `go mod download`, nothing when `vendor/` is there
-//! - Builds with: `go build` on the root package, `NIXPACKS_GO_BIN`, or the only (else the first) `cmd/*`
+//! - Builds with: `go build` on the root package, `NIXPACKS_GO_BIN`, or the only (else the first) `cmd/*`; in a workspace in `NIXPACKS_GO_WORKSPACE_MODULE`, or the first module that has a program
 //! - Starts with: `./out`
 
+mod cgo;
+mod module;
+
 use std::collections::BTreeMap;
-use std::str::FromStr;
+use std::sync::Arc;
 
-use gomod_parser::{GoMod, Replacement};
-
+use crate::leftovers;
 use crate::plan::{BuildPlan, Phase, PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
-use crate::read;
-use crate::repo::{FileKind, Repo};
+use crate::repo::{FileKind, Repo, join};
 use crate::version::{self, Candidate, Tool};
 
+use self::cgo::Cgo;
+use self::module::{Module, Workspace};
 use super::{quote, strings};
 
 /// The Go provider.
@@ -31,7 +34,9 @@ impl Provider for Go {
         let of = |file, strength| {
             Evidence::first_file(repo, &[file]).map(|evidence| Claim::new(strength, evidence))
         };
-        Ok(of("go.mod", Strength::Definite).or_else(|| of("main.go", Strength::Likely)))
+        Ok(of("go.mod", Strength::Definite)
+            .or_else(|| of("go.work", Strength::Definite))
+            .or_else(|| of("main.go", Strength::Likely)))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -39,20 +44,23 @@ impl Provider for Go {
     }
 
     fn markers(&self) -> &'static [&'static str] {
-        &["go.mod", "main.go"]
+        &["go.mod", "go.work", "main.go"]
     }
 }
 
 /// Everything that Go decisions rest on, read once.
 struct Facts {
     version: Tool,
-    /// Whether there is a go.mod.
-    module: bool,
+    /// The folders of the modules; none when there is a lone file.
+    modules: Vec<String>,
     vendored: bool,
     /// The manifests that downloading needs, or why it may need more.
     manifests: Result<Vec<String>, String>,
     target: Target,
-    cgo: Option<String>,
+    /// `CGO_ENABLED`, when a variable says so.
+    cgo_enabled: Option<String>,
+    cgo: Cgo,
+    leftovers: Vec<String>,
     tests: bool,
 }
 
@@ -68,164 +76,214 @@ enum Target {
     Unknown,
 }
 
+/// A package, and its files that belong to package main.
+struct Program {
+    package: String,
+    files: Vec<String>,
+}
+
 impl Facts {
     fn read(request: &Request) -> Result<Self, PlanError> {
         let repo = request.repo;
-        let text = repo.text("go.mod")?.unwrap_or_default();
-        let module = repo.parsed("go.mod", parse)?;
-        let mut candidates = Vec::new();
-        candidates.extend(
-            request
-                .setting_with_evidence("GO_VERSION")
-                .map(|(value, evidence)| Candidate::new(&value, evidence)),
-        );
-        for key in ["toolchain", "go"] {
-            let value = module.as_ref().and_then(|module| {
-                if key == "go" {
-                    module.0.go.as_deref()
-                } else {
-                    module.0.toolchain.as_deref()
-                }
-            });
-            if let Some(value) = value.filter(|value| *value != "default") {
-                let line = text
-                    .lines()
-                    .position(|line| line.split_whitespace().next() == Some(key))
-                    .map(|index| index + 1);
-                candidates.push(Candidate::new(
-                    value,
-                    Evidence::key("go.mod", key, line, value),
-                ));
-            }
+        let workspace = Workspace::read(repo)?;
+        let folders = match &workspace {
+            Some(workspace) => workspace.folders.clone(),
+            None => vec![String::new()],
+        };
+        let mut modules = Vec::new();
+        for folder in &folders {
+            modules.extend(Module::read(repo, folder)?);
         }
-        candidates.extend(version::tool_managers(repo, &["golang", "go"])?);
+        let (program, target) = target(request, &modules, workspace.is_some())?;
+        let mut texts: Vec<(String, Arc<str>)> = Vec::new();
+        for file in program.iter().flat_map(|program| &program.files) {
+            texts.extend(repo.text(file)?.map(|text| (file.clone(), text)));
+        }
+        let built = module_of(&modules, program.as_ref());
         Ok(Self {
-            version: version::go(&candidates)?,
-            module: module.is_some(),
+            version: version::go(&candidates(request, workspace.as_ref(), built)?)?,
             vendored: repo.in_image("vendor/modules.txt"),
-            manifests: manifests(repo, module.as_ref().map(|module| &module.0))?,
-            target: target(request, module.is_some())?,
-            cgo: request.variables.get("CGO_ENABLED").cloned(),
+            manifests: manifests(repo, &modules, workspace.is_some())?,
+            target,
+            cgo_enabled: request.variables.get("CGO_ENABLED").cloned(),
+            cgo: Cgo::read(built.into_iter().flat_map(Module::requirements), &texts),
+            leftovers: leftovers::beside_program(repo)?,
+            modules: modules.into_iter().map(|module| module.dir).collect(),
             tests: request.test,
         })
     }
+
+    /// Whether C code is compiled: a variable decides, else what the program needs.
+    fn compiles_c(&self) -> bool {
+        match self.cgo_enabled.as_deref() {
+            Some(value) => value == "1",
+            None => self.cgo.reason.is_some(),
+        }
+    }
 }
 
-/// go.mod as its crate reads it.
-struct Module(GoMod);
+fn candidates(
+    request: &Request,
+    workspace: Option<&Workspace>,
+    module: Option<&Module>,
+) -> Result<Vec<Candidate>, PlanError> {
+    let setting = request.setting_with_evidence("GO_VERSION");
+    let mut candidates: Vec<Candidate> = setting
+        .map(|(value, evidence)| Candidate::new(&value, evidence))
+        .into_iter()
+        .collect();
+    if let Some(workspace) = workspace {
+        candidates.extend(workspace.versions.clone());
+    }
+    if let Some(module) = module {
+        candidates.extend(module.versions(request.repo)?);
+    }
+    candidates.extend(version::tool_managers(request.repo, &["golang", "go"])?);
+    Ok(candidates)
+}
 
-fn parse(text: &str) -> Result<Module, PlanError> {
-    // The crate reads lines that end in a newline, and not those that end in CR LF.
-    let text = text.replace("\r\n", "\n");
-    GoMod::from_str(&text).map(Module).map_err(|message| {
-        let message = message
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect::<Vec<_>>()
-            .join("; ");
-        PlanError::Invalid {
-            file: "go.mod".to_owned(),
-            line: 1,
-            column: 1,
-            key: String::new(),
-            message,
-        }
-    })
+/// The module that a program belongs to: the deepest around it, else the first.
+fn module_of<'a>(modules: &'a [Module], program: Option<&Program>) -> Option<&'a Module> {
+    let package = program.map_or("", |program| program.package.trim_start_matches("./"));
+    let around = |module: &&Module| {
+        let dir = module.dir.as_str();
+        let rest = package.strip_prefix(dir);
+        dir.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let deepest = modules
+        .iter()
+        .filter(around)
+        .max_by_key(|module| module.dir.len());
+    deepest.or(modules.first())
 }
 
 fn manifests(
     repo: &Repo,
-    module: Option<&GoMod>,
+    modules: &[Module],
+    workspace: bool,
 ) -> Result<Result<Vec<String>, String>, PlanError> {
-    let Some(module) = module else {
+    if modules.is_empty() {
         return Ok(Err("there is no go.mod".to_owned()));
+    }
+    let mut files = if workspace {
+        strings(&["go.work", "go.work.sum"])
+    } else {
+        Vec::new()
     };
-    for replace in &module.replace {
-        let Replacement::FilePath(path) = &replace.replacement else {
-            continue;
-        };
-        let depth = path.split('/').try_fold(0_i32, |depth, part| match part {
-            "" | "." => Some(depth),
-            ".." => (depth > 0).then_some(depth - 1),
-            _ => Some(depth + 1),
-        });
-        if path.starts_with('/') || depth.is_none() {
-            let text = repo.text("go.mod")?.unwrap_or_default();
-            let message = format!(
-                "{} is replaced by {path}, which is outside the repository",
-                replace.module_path
-            );
-            let line = read::line_of(&text, path).unwrap_or(1);
-            return Err(PlanError::Invalid {
-                file: "go.mod".to_owned(),
-                line,
-                column: 1,
-                key: "replace".to_owned(),
-                message,
-            });
+    let mut why = None;
+    for module in modules {
+        for (path, folder) in module.local_replacements(repo)? {
+            if !modules.iter().any(|module| module.dir == folder) {
+                why.get_or_insert(format!("{path} is replaced by {folder}"));
+            }
         }
-        return Ok(Err(format!(
-            "{} is replaced by {path}",
-            replace.module_path
-        )));
+        files.extend(["go.mod", "go.sum"].map(|file| join(&module.dir, file)));
     }
-    if repo.in_image("go.work") {
-        return Ok(Err("go.work names further modules".to_owned()));
-    }
-    Ok(Ok(["go.mod", "go.sum"]
-        .into_iter()
-        .filter(|file| repo.in_image(file))
-        .map(str::to_owned)
-        .collect()))
+    files.retain(|file| repo.in_image(file));
+    Ok(match why {
+        Some(why) => Err(why),
+        None => Ok(files),
+    })
 }
 
-fn target(request: &Request, module: bool) -> Result<Target, PlanError> {
+fn target(
+    request: &Request,
+    modules: &[Module],
+    workspace: bool,
+) -> Result<(Option<Program>, Target), PlanError> {
     let repo = request.repo;
+    let wanted = request
+        .setting("GO_WORKSPACE_MODULE")
+        .filter(|_| workspace)
+        .map(|name| trimmed(&name));
+    let folders: Vec<String> = match &wanted {
+        Some(folder) => vec![folder.clone()],
+        None if modules.is_empty() => vec![String::new()],
+        None => modules.iter().map(|module| module.dir.clone()).collect(),
+    };
     if let Some(name) = request.setting("GO_BIN") {
-        return Ok(Target::Package(
-            format!(
-                "./cmd/{}",
-                name.trim_start_matches("./cmd/").trim_matches('/')
-            ),
-            "NIXPACKS_GO_BIN",
-            Vec::new(),
-        ));
+        let name = name
+            .trim_start_matches("./cmd/")
+            .trim_matches('/')
+            .to_owned();
+        let here = |folder: &&String| repo.is_dir(&join(folder, &format!("cmd/{name}")));
+        let folder = folders.iter().find(here).or(folders.first());
+        let dir = join(folder.map_or("", String::as_str), &format!("cmd/{name}"));
+        let files = programs(repo, &dir)?;
+        let package = format!("./{dir}");
+        let target = Target::Package(package.clone(), "NIXPACKS_GO_BIN", Vec::new());
+        return Ok((Some(Program { package, files }), target));
     }
-    let root = programs(repo, "")?;
-    if !root.is_empty() {
-        return Ok(if module {
-            Target::Root
-        } else {
-            Target::Files(root)
-        });
-    }
-    let mut commands = Vec::new();
-    for entry in repo
-        .list("cmd")?
-        .into_iter()
-        .filter(|entry| entry.kind == FileKind::Directory)
-    {
-        if !programs(repo, &entry.path)?.is_empty() {
-            commands.push(format!("./{}", entry.path));
+    let mut found = Vec::new();
+    for folder in &folders {
+        found.extend(programs_of(repo, folder)?);
+        // Other modules are looked at where there is a choice to tell.
+        if !workspace && !found.is_empty() {
+            break;
         }
     }
-    if commands.is_empty() && !programs(repo, "cmd")?.is_empty() {
-        commands.push("./cmd".to_owned());
+    if found.is_empty() {
+        return Ok((None, Target::Unknown));
     }
-    Ok(match commands.len() {
-        0 => Target::Unknown,
-        1 => Target::Package(
-            commands.remove(0),
-            "the only program under cmd/",
-            Vec::new(),
-        ),
-        _ => Target::Package(
-            commands.remove(0),
-            "the first program under cmd/; NIXPACKS_GO_BIN names another",
-            commands,
-        ),
-    })
+    let first = found.remove(0);
+    let others: Vec<String> = found.into_iter().map(|program| program.package).collect();
+    let target = if first.package != "." {
+        let reason = reason(wanted.is_some(), workspace, others.is_empty());
+        Target::Package(first.package.clone(), reason, others)
+    } else if modules.is_empty() {
+        Target::Files(first.files.clone())
+    } else {
+        Target::Root
+    };
+    Ok((Some(first), target))
+}
+
+fn reason(wanted: bool, workspace: bool, only: bool) -> &'static str {
+    match (wanted, workspace, only) {
+        (true, ..) => "NIXPACKS_GO_WORKSPACE_MODULE",
+        (false, true, true) => "the only program of the workspace",
+        (false, true, false) => {
+            "the first program of the workspace; NIXPACKS_GO_WORKSPACE_MODULE names the module of another"
+        }
+        (false, false, true) => "the only program under cmd/",
+        (false, false, false) => "the first program under cmd/; NIXPACKS_GO_BIN names another",
+    }
+}
+
+fn trimmed(folder: &str) -> String {
+    let folder = folder.trim().trim_start_matches("./").trim_end_matches('/');
+    if folder == "." {
+        String::new()
+    } else {
+        folder.to_owned()
+    }
+}
+
+/// The programs of a module: the one in its folder, else those under `cmd/`.
+fn programs_of(repo: &Repo, folder: &str) -> Result<Vec<Program>, PlanError> {
+    let program = |dir: &str| -> Result<Option<Program>, PlanError> {
+        let files = programs(repo, dir)?;
+        let package = if dir.is_empty() {
+            ".".to_owned()
+        } else {
+            format!("./{dir}")
+        };
+        Ok((!files.is_empty()).then_some(Program { package, files }))
+    };
+    if let Some(program) = program(folder)? {
+        return Ok(vec![program]);
+    }
+    let commands = join(folder, "cmd");
+    let mut found = Vec::new();
+    for entry in repo.list(&commands)? {
+        if entry.kind == FileKind::Directory {
+            found.extend(program(&entry.path)?);
+        }
+    }
+    if found.is_empty() {
+        found.extend(program(&commands)?);
+    }
+    Ok(found)
 }
 
 /// The files of a directory that belong to package main and are not left out by a build tag.
@@ -271,20 +329,26 @@ fn decide(facts: &Facts) -> Proposal {
     };
     proposal.decisions.push(facts.version.decision.clone());
     proposal.warnings.extend(facts.version.warnings.clone());
-    let cgo = facts.cgo.as_deref() == Some("1");
     let plan = &mut proposal.plan;
     plan.variables = variables(facts);
     let mut tools = vec![facts.version.entry()];
-    if cgo {
+    if facts.compiles_c() {
         tools.push("gcc".to_owned());
-        proposal.decisions.push(Decision::new(
-            "compiler",
-            "gcc",
-            "CGO_ENABLED is 1; at build time alone",
+        if !facts.cgo.libraries.build.is_empty() {
+            tools.push("pkg-config".to_owned());
+        }
+        tools.extend(facts.cgo.libraries.asked());
+        proposal.decisions.push(compiler(facts));
+        proposal
+            .decisions
+            .extend(facts.cgo.libraries.decisions.clone());
+    } else if let Some(reason) = &facts.cgo.reason {
+        proposal.warnings.push(format!(
+            "CGO_ENABLED is not 1, and {reason}: what needs it fails when the program runs"
         ));
     }
     plan.phase("setup").nix_pkgs = Some(tools);
-    if facts.module && !facts.vendored {
+    if !facts.modules.is_empty() && !facts.vendored {
         let (install, decision) = install(facts);
         plan.phases.insert("install".to_owned(), install);
         proposal.decisions.push(decision);
@@ -304,11 +368,7 @@ fn decide(facts: &Facts) -> Proposal {
         );
     } else {
         build(plan, &packages);
-        plan.start = Some(Start {
-            cmd: Some("./out".to_owned()),
-            nix_pkgs: Some(Vec::new()),
-            ..Start::default()
-        });
+        plan.start = Some(start(facts));
     }
     if facts.tests {
         let after = if plan.phases.contains_key("build") {
@@ -316,16 +376,55 @@ fn decide(facts: &Facts) -> Proposal {
         } else {
             "setup"
         };
-        let test = plan.phase("test");
-        test.depends_on = Some(strings(&[after]));
-        test.cmds = Some(strings(&["go test ./..."]));
-        test.cache_directories = Some(strings(&CACHES));
+        let phase = plan.phase("test");
+        phase.depends_on = Some(strings(&[after]));
+        phase.cmds = Some(vec![test(&facts.modules)]);
+        phase.cache_directories = Some(strings(&CACHES));
     }
     proposal
 }
 
+fn compiler(facts: &Facts) -> Decision {
+    let reason = match (&facts.cgo_enabled, &facts.cgo.reason) {
+        (None, Some(reason)) => reason.clone(),
+        _ => "CGO_ENABLED is 1".to_owned(),
+    };
+    Decision::new("compiler", "gcc", format!("{reason}; at build time alone"))
+}
+
+fn start(facts: &Facts) -> Start {
+    let mut files = strings(&["out"]);
+    files.extend(facts.leftovers.clone());
+    let kept = if facts.compiles_c() {
+        facts.cgo.libraries.kept()
+    } else {
+        Vec::new()
+    };
+    Start {
+        cmd: Some("./out".to_owned()),
+        nix_pkgs: Some(kept),
+        only_include_files: Some(files),
+        ..Start::default()
+    }
+}
+
+/// The tests of all modules.
+fn test(modules: &[String]) -> String {
+    let packages = modules
+        .iter()
+        .map(|folder| format!(" {}", quote(&format!("./{}", join(folder, "...")))));
+    match modules {
+        [] => "go test ./...".to_owned(),
+        _ => packages.fold("go test".to_owned(), |line, package| line + &package),
+    }
+}
+
 fn variables(facts: &Facts) -> BTreeMap<String, String> {
-    let cgo = facts.cgo.clone().unwrap_or_else(|| "0".to_owned());
+    let default = if facts.compiles_c() { "1" } else { "0" };
+    let cgo = facts
+        .cgo_enabled
+        .clone()
+        .unwrap_or_else(|| default.to_owned());
     // The toolchain is locked; go must not fetch another on its own.
     [
         ("CGO_ENABLED".to_owned(), cgo),
@@ -357,7 +456,9 @@ fn build(plan: &mut BuildPlan, packages: &str) {
     };
     let build = plan.phase("build");
     build.depends_on = Some(strings(after));
-    build.cmds = Some(vec![format!("go build -trimpath -o out{packages}")]);
+    build.cmds = Some(vec![format!(
+        "go build -trimpath -ldflags='-s -w' -o out{packages}"
+    )]);
     build.cache_directories = Some(strings(&CACHES));
 }
 
@@ -440,7 +541,7 @@ mod tests {
         );
         assert_eq!(
             plan.phases["build"].cmds.as_deref().unwrap(),
-            ["go build -trimpath -o out"]
+            ["go build -trimpath -ldflags='-s -w' -o out"]
         );
         assert_eq!(plan.start.unwrap().nix_pkgs.unwrap(), Vec::<String>::new());
         assert_eq!(plan.variables["CGO_ENABLED"], "0");
@@ -470,7 +571,7 @@ mod tests {
         let module = ("go.mod", "module x\n");
         assert_eq!(
             build_of(&[module, ("cmd/a/main.go", MAIN)], &[]),
-            "go build -trimpath -o out ./cmd/a"
+            "go build -trimpath -ldflags='-s -w' -o out ./cmd/a"
         );
         let two = [
             module,
@@ -478,12 +579,15 @@ mod tests {
             ("cmd/a/main.go", MAIN),
             ("cmd/lib/l.go", "package lib"),
         ];
-        assert_eq!(build_of(&two, &[]), "go build -trimpath -o out ./cmd/a");
+        assert_eq!(
+            build_of(&two, &[]),
+            "go build -trimpath -ldflags='-s -w' -o out ./cmd/a"
+        );
         let decisions = propose(&two, &[]).unwrap().decisions;
         assert_eq!(decisions.last().unwrap().rejected, ["./cmd/b"]);
         assert_eq!(
             build_of(&two, &[("NIXPACKS_GO_BIN", "b c")]),
-            "go build -trimpath -o out './cmd/b c'"
+            "go build -trimpath -ldflags='-s -w' -o out './cmd/b c'"
         );
     }
 
@@ -494,7 +598,10 @@ mod tests {
             ("gen.go", "//go:build ignore\n\npackage main\n"),
             ("cmd/a/a.go", "/* x\n*/\npackage main"),
         ];
-        assert_eq!(build_of(&files, &[]), "go build -trimpath -o out ./cmd/a");
+        assert_eq!(
+            build_of(&files, &[]),
+            "go build -trimpath -ldflags='-s -w' -o out ./cmd/a"
+        );
     }
 
     #[test]
@@ -533,10 +640,96 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_builds_the_first_program_or_the_one_that_is_named() {
+        let files = [
+            (
+                "go.work",
+                "go 1.25\n\nuse (\n\t./lib\n\t./api\n\t./worker\n)\n",
+            ),
+            ("lib/go.mod", "module lib\n"),
+            ("lib/lib.go", "package lib"),
+            (
+                "api/go.mod",
+                "module api\n\ngo 1.24\n\nreplace lib => ../lib\n",
+            ),
+            ("api/main.go", MAIN),
+            ("api/go.sum", ""),
+            ("worker/go.mod", "module worker\n"),
+            ("worker/cmd/run/main.go", MAIN),
+        ];
+        let plan = propose(&files, &[]).unwrap().plan;
+        assert_eq!(
+            plan.phases["install"]
+                .only_include_files
+                .as_deref()
+                .unwrap(),
+            [
+                "go.work",
+                "lib/go.mod",
+                "api/go.mod",
+                "api/go.sum",
+                "worker/go.mod"
+            ]
+        );
+        assert_eq!(
+            plan.phases["setup"].nix_pkgs.as_deref().unwrap(),
+            ["go@1.25"]
+        );
+        assert_eq!(
+            build_of(&files, &[]),
+            "go build -trimpath -ldflags='-s -w' -o out ./api"
+        );
+        let worker = [("NIXPACKS_GO_WORKSPACE_MODULE", "./worker/")];
+        assert_eq!(
+            build_of(&files, &worker),
+            "go build -trimpath -ldflags='-s -w' -o out ./worker/cmd/run"
+        );
+        assert_eq!(
+            build_of(&files, &[("NIXPACKS_GO_BIN", "run")]),
+            "go build -trimpath -ldflags='-s -w' -o out ./worker/cmd/run"
+        );
+    }
+
+    #[test]
+    fn a_module_with_c_code_has_a_compiler_unless_a_variable_says_no() {
+        let module = "module x\n\nrequire github.com/davidbyttow/govips/v2 v2.16.0\n";
+        let files = [("go.mod", module), ("main.go", MAIN)];
+        let plan = propose(&files, &[]).unwrap().plan;
+        assert_eq!(
+            plan.phases["setup"].nix_pkgs.as_deref().unwrap()[1..],
+            ["gcc", "pkg-config", "vips.dev", "libvips"]
+        );
+        assert_eq!(plan.variables["CGO_ENABLED"], "1");
+        assert_eq!(plan.start.unwrap().nix_pkgs.unwrap(), ["libvips"]);
+        let without = propose(&files, &[("CGO_ENABLED", "0")]).unwrap();
+        assert_eq!(
+            without.plan.phases["setup"]
+                .nix_pkgs
+                .as_deref()
+                .unwrap()
+                .len(),
+            1
+        );
+        assert!(without.warnings[0].contains("govips/v2 has C code"));
+    }
+
+    #[test]
+    fn the_image_has_the_program_and_what_it_reads() {
+        let files = [
+            ("go.mod", "module x\n"),
+            ("main.go", MAIN),
+            ("templates/a.html", ""),
+            ("internal/a/a.go", "package a"),
+        ];
+        let start = propose(&files, &[]).unwrap().plan.start.unwrap();
+        assert_eq!(start.only_include_files.unwrap(), ["out", "templates"]);
+    }
+
+    #[test]
     fn a_lone_file_is_built_by_name_and_a_library_not_at_all() {
         assert_eq!(
             build_of(&[("main.go", MAIN)], &[]),
-            "go build -trimpath -o out main.go"
+            "go build -trimpath -ldflags='-s -w' -o out main.go"
         );
         let library = propose(&[("go.mod", "module x\r\n"), ("a.go", "package a")], &[]).unwrap();
         assert!(library.plan.start.is_none() && library.warnings.len() == 1);

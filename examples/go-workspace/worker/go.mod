@@ -1,0 +1,3 @@
+module example.org/ferry/worker
+
+go 1.25.0
