@@ -1,33 +1,35 @@
-//! Debian packages that well-known dependencies need beside what npm installs.
+//! What well-known dependencies need beside what a package manager installs: Debian packages and variables.
 
-use super::package::Package;
+use super::Application;
 
 /// What some packages need.
 struct Library {
     names: &'static [&'static str],
-    /// Whether it counts when only development has it.
-    for_development: bool,
+    /// What installing and building need.
     build: &'static [&'static str],
+    /// What the program needs too.
     run: &'static [&'static str],
+    /// Whether it needs that although only development has the dependency.
+    for_development: bool,
     variables: &'static [(&'static str, &'static str)],
 }
 
 /// Source: the packages' own installation pages, and Debian trixie's index.
 const LIBRARIES: &[Library] = &[
     Library {
-        names: &["prisma", "@prisma/client"],
+        names: &["@prisma/client", "prisma"],
         // Its engines look for the library while they are installed.
-        for_development: true,
         build: &["openssl"],
         run: &["openssl"],
+        for_development: true,
         variables: &[],
     },
     Library {
         // Debian's browser comes with all its libraries; a second one is not downloaded.
         names: &["puppeteer", "puppeteer-core"],
-        for_development: false,
         build: &[],
         run: &["chromium"],
+        for_development: false,
         variables: &[
             ("PUPPETEER_SKIP_DOWNLOAD", "true"),
             ("PUPPETEER_EXECUTABLE_PATH", "/usr/bin/chromium"),
@@ -35,14 +37,13 @@ const LIBRARIES: &[Library] = &[
     },
     Library {
         names: &["playwright", "playwright-core", "playwright-chromium"],
-        for_development: false,
         build: &[],
         run: &["chromium"],
+        for_development: false,
         variables: &[("PLAYWRIGHT_CHROMIUM_EXECUTABLE_PATH", "/usr/bin/chromium")],
     },
     Library {
         names: &["canvas"],
-        for_development: false,
         build: &[
             "libcairo2-dev",
             "libgif-dev",
@@ -57,7 +58,16 @@ const LIBRARIES: &[Library] = &[
             "libpangocairo-1.0-0",
             "librsvg2-2",
         ],
+        for_development: false,
         variables: &[],
+    },
+    Library {
+        // It listens on this machine alone, unless it finds a sign of Docker.
+        names: &["fastify-cli"],
+        build: &[],
+        run: &[],
+        for_development: false,
+        variables: &[("FASTIFY_ADDRESS", "0.0.0.0")],
     },
 ];
 
@@ -96,19 +106,26 @@ pub(super) struct Libraries {
 }
 
 impl Libraries {
-    pub(super) fn of(packages: &[&Package]) -> Self {
+    pub(super) fn of(app: &Application) -> Self {
         let mut found = Self::default();
+        let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         for library in LIBRARIES {
-            let name = library.names.iter().find(|name| {
-                packages.iter().any(|package| {
-                    package.needs(name) || (library.for_development && package.uses(name))
+            let name = |needed: bool| {
+                library.names.iter().find(|name| {
+                    app.packages()
+                        .any(|(_, package)| package.needs(name) || (!needed && package.uses(name)))
                 })
-            });
-            let Some(name) = name else { continue };
-            found.names.push(name);
-            let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+            };
+            let Some(used) = name(false) else { continue };
+            if !library.run.is_empty() {
+                found.names.push(used);
+            }
             found.build.extend(own(library.build));
-            found.run.extend(own(library.run));
+            if library.for_development || name(true).is_some() {
+                found.run.extend(own(library.run));
+            } else {
+                found.build.extend(own(library.run));
+            }
             found.variables.extend(library.variables);
         }
         found
