@@ -108,7 +108,7 @@ impl<'a> Application<'a> {
         let framework = if request.assisting || runner.build.is_some() {
             None
         } else {
-            framework::read(request, &package)?
+            framework::read(request, &package, &lock)?
         };
         Ok(Self {
             request,

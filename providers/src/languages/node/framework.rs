@@ -10,7 +10,7 @@ use crate::plan::PlanError;
 use crate::provider::Request;
 use crate::repo::Repo;
 
-use super::package::Package;
+use super::package::{Lock, Package};
 use super::{servers, sites};
 
 /// What a build makes.
@@ -28,8 +28,9 @@ pub(super) enum Output {
 /// A server that a build makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Program {
-    /// The file to run.
+    /// The file to run, or what to run instead of Node.js with its arguments.
     pub(super) file: String,
+    pub(super) with: Option<String>,
     /// The only folders of the application that it reads; empty for all.
     pub(super) only: Vec<String>,
     /// Whether everything that only development needs is bundled or unused.
@@ -156,15 +157,21 @@ pub(super) enum Verdict {
 }
 
 /// The framework whose output is served, when the files say surely what that is.
-pub(super) fn read(request: &Request, package: &Package) -> Result<Option<Framework>, PlanError> {
+pub(super) fn read(
+    request: &Request,
+    package: &Package,
+    lock: &Lock,
+) -> Result<Option<Framework>, PlanError> {
+    if let Some(verdict) = servers::tanstack(request.repo, package, lock)? {
+        return Ok(verdict);
+    }
     type Asked = fn(&Request, &Package) -> Result<Verdict, PlanError>;
-    let frameworks: [Asked; 9] = [
+    let frameworks: [Asked; 8] = [
         |request, package| servers::next(request.repo, package),
         |request, package| servers::nuxt(request.repo, package),
         |request, package| servers::svelte_kit(request.repo, package),
         |request, package| servers::react_router(request.repo, package),
         |request, package| servers::astro(request.repo, package),
-        |_, package| Ok(servers::tanstack(package)),
         sites::angular,
         |request, package| sites::others(request.repo, package),
         |request, package| sites::vite(request.repo, package),
@@ -181,7 +188,9 @@ pub(super) fn read(request: &Request, package: &Package) -> Result<Option<Framew
 
 /// What to do when a framework is used and nothing says how to start.
 pub(super) fn advice(package: &Package) -> &'static str {
-    const ADVICE: [(&str, &str); 5] = [
+    const ADVICE: [(&str, &str); 7] = [
+        ("@tanstack/react-start", "add Nitro or the package srvx"),
+        ("@tanstack/solid-start", "add Nitro or the package srvx"),
         (
             "@sveltejs/kit",
             "use @sveltejs/adapter-node or @sveltejs/adapter-static",

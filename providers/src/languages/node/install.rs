@@ -8,6 +8,7 @@ use crate::repo::Repo;
 
 use super::Application;
 use super::choice;
+use super::framework;
 use super::libraries;
 use super::manager::{Kind, Manager};
 use super::package::{Lock, Package};
@@ -125,9 +126,20 @@ pub(super) fn scripts(package: &Package, manager: &Manager, lock: &Lock) -> Vec<
     found
 }
 
+fn uses_cypress(app: &Application) -> bool {
+    app.packages().any(|(_, package)| package.uses("cypress"))
+}
+
+/// Whether Cypress is there and neither the tests nor the build script run it.
+pub(super) fn leaves_out_cypress(app: &Application) -> bool {
+    let build = app.package.script("build").unwrap_or_default();
+    let runs = framework::all_words(&app.package, build).contains(&"cypress");
+    uses_cypress(app) && !runs && !app.request.test
+}
+
 /// Cache directories of the install phase.
 pub(super) fn caches(app: &Application) -> Vec<String> {
-    let cypress = app.packages().any(|(_, one)| one.uses("cypress"));
+    let cypress = uses_cypress(app) && !leaves_out_cypress(app);
     let cypress = cypress.then_some("/root/.cache/Cypress");
     cypress
         .into_iter()

@@ -1,6 +1,6 @@
 //! What well-known dependencies need beside what a package manager installs: Debian packages and variables.
 
-use super::Application;
+use super::{Application, install};
 
 /// What some packages need.
 struct Library {
@@ -9,10 +9,27 @@ struct Library {
     build: &'static [&'static str],
     /// What the program needs too.
     run: &'static [&'static str],
-    /// Whether it needs that although only development has the dependency.
-    for_development: bool,
+    /// Who needs that when only development has the dependency.
+    otherwise: Otherwise,
     variables: &'static [(&'static str, &'static str)],
+    /// A script that runs when the program needs it, and its text.
+    script: Option<(&'static str, &'static str)>,
 }
+
+enum Otherwise {
+    Program,
+    Build,
+    Nobody,
+}
+
+const NOTHING: Library = Library {
+    names: &[],
+    build: &[],
+    run: &[],
+    otherwise: Otherwise::Nobody,
+    variables: &[],
+    script: None,
+};
 
 /// Source: the packages' own installation pages, and Debian trixie's index.
 const LIBRARIES: &[Library] = &[
@@ -21,26 +38,33 @@ const LIBRARIES: &[Library] = &[
         // Its engines look for the library while they are installed.
         build: &["openssl"],
         run: &["openssl"],
-        for_development: true,
-        variables: &[],
+        otherwise: Otherwise::Program,
+        ..NOTHING
     },
     Library {
         // Debian's browser comes with all its libraries; a second one is not downloaded.
         names: &["puppeteer", "puppeteer-core"],
-        build: &[],
         run: &["chromium"],
-        for_development: false,
+        // The build may render pages with it.
+        otherwise: Otherwise::Build,
         variables: &[
             ("PUPPETEER_SKIP_DOWNLOAD", "true"),
             ("PUPPETEER_EXECUTABLE_PATH", "/usr/bin/chromium"),
         ],
+        ..NOTHING
     },
     Library {
         names: &["playwright", "playwright-core", "playwright-chromium"],
-        build: &[],
-        run: &["chromium"],
-        for_development: false,
-        variables: &[("PLAYWRIGHT_CHROMIUM_EXECUTABLE_PATH", "/usr/bin/chromium")],
+        run: &["chromium-headless-shell"],
+        variables: &[
+            ("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"),
+            ("PLAYWRIGHT_BROWSERS_PATH", "/opt/playwright"),
+        ],
+        script: Some((
+            "playwright.cjs",
+            include_str!("../../../../templates/playwright.cjs"),
+        )),
+        ..NOTHING
     },
     Library {
         names: &["canvas"],
@@ -58,16 +82,14 @@ const LIBRARIES: &[Library] = &[
             "libpangocairo-1.0-0",
             "librsvg2-2",
         ],
-        for_development: false,
-        variables: &[],
+        otherwise: Otherwise::Build,
+        ..NOTHING
     },
     Library {
         // It listens on this machine alone, unless it finds a sign of Docker.
         names: &["fastify-cli"],
-        build: &[],
-        run: &[],
-        for_development: false,
         variables: &[("FASTIFY_ADDRESS", "0.0.0.0")],
+        ..NOTHING
     },
 ];
 
@@ -95,12 +117,14 @@ pub(super) const COMPILED: [&str; 20] = [
     "zeromq",
 ];
 
-/// What a package needs.
+/// What the packages of an application need.
 #[derive(Debug, Default)]
 pub(super) struct Libraries {
     pub(super) build: Vec<String>,
     pub(super) run: Vec<String>,
     pub(super) variables: Vec<(&'static str, &'static str)>,
+    /// Scripts to run when packages are installed, and their texts.
+    pub(super) scripts: Vec<(&'static str, &'static str)>,
     /// The dependencies that ask for them.
     pub(super) names: Vec<&'static str>,
 }
@@ -111,22 +135,30 @@ impl Libraries {
         let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         for library in LIBRARIES {
             let name = |needed: bool| {
-                library.names.iter().find(|name| {
+                let mut names = library.names.iter();
+                names.find(|name| {
                     app.packages()
                         .any(|(_, package)| package.needs(name) || (!needed && package.uses(name)))
                 })
             };
             let Some(used) = name(false) else { continue };
-            if !library.run.is_empty() {
+            let needed = name(true).is_some();
+            if !(library.build.is_empty() && library.run.is_empty()) {
                 found.names.push(used);
             }
             found.build.extend(own(library.build));
-            if library.for_development || name(true).is_some() {
-                found.run.extend(own(library.run));
-            } else {
-                found.build.extend(own(library.run));
+            match library.otherwise {
+                _ if needed => found.run.extend(own(library.run)),
+                Otherwise::Program => found.run.extend(own(library.run)),
+                Otherwise::Build => found.build.extend(own(library.run)),
+                Otherwise::Nobody => {}
             }
+            found.scripts.extend(library.script.filter(|_| needed));
             found.variables.extend(library.variables);
+        }
+        if install::leaves_out_cypress(app) {
+            // Its program is large, and no phase runs it.
+            found.variables.push(("CYPRESS_INSTALL_BINARY", "0"));
         }
         found
     }

@@ -162,10 +162,11 @@ fn turbo(
         }
     };
     let app = request.setting_with_evidence("TURBO_APP_NAME");
-    let start = match &app {
-        Some((app, _)) => Some(manager.run_in(&quote(app), "start")),
-        None if has("start") => Some(turbo("start")),
-        None => only_starter(members).map(|name| manager.run_in(&quote(name), "start")),
+    let start = match (&app, only_starter(members)) {
+        (Some((app, _)), _) => Some(manager.run_in(&quote(app), "start")),
+        // Without Turborepo nothing is built when it starts, and variables reach the program.
+        (None, Some(name)) => Some(manager.run_in(&quote(name), "start")),
+        (None, None) => has("start").then(|| turbo("start --env-mode=loose")),
     };
     Ok(Some(Runner {
         name: "turborepo",

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use nodejs_semver::Range;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -147,6 +148,15 @@ impl Package {
             .into_iter()
             .flatten()
             .any(|list| list.contains_key(name))
+    }
+
+    /// Whether a package is asked for in no version before a major one.
+    pub(super) fn is_at_least(&self, name: &str, major: u64) -> bool {
+        let mut wishes = self.all_dependencies().filter(|(one, _)| *one == name);
+        let wish = wishes.next().and_then(|(_, wish)| wish.as_str());
+        let range = wish.and_then(|wish| Range::parse(wish).ok());
+        let lowest = range.and_then(|range| range.min_version());
+        wish == Some("latest") || lowest.is_some_and(|lowest| lowest.major() >= major)
     }
 
     /// Packages that only development needs.

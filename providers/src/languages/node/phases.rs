@@ -50,6 +50,10 @@ pub(super) fn decide(facts: &Facts) -> Result<Proposal, PlanError> {
     if facts.assisting {
         return Ok(proposal);
     }
+    for (name, text) in &facts.libraries.scripts {
+        plan.static_assets
+            .insert((*name).to_owned(), (*text).to_owned());
+    }
     let (start, decision) = begin(plan, facts)?;
     plan.start = Some(start);
     match decision {
@@ -107,11 +111,12 @@ fn begin(plan: &mut BuildPlan, facts: &Facts) -> Result<(Start, Option<Decision>
             return Ok((caddy, Some(decision)));
         }
         Begin::Program(program, decision) => {
-            start.cmd = Some(format!(
-                "{}{}",
-                program.variables,
-                facts.manager.node(&quote(&program.file))
-            ));
+            let file = quote(&program.file);
+            let command = match &program.with {
+                Some(with) => format!("{with} {file}"),
+                None => facts.manager.node(&file),
+            };
+            start.cmd = Some(format!("{}{command}", program.variables));
             if !program.only.is_empty() {
                 start.only_include_files = Some(program.only.clone());
             }
@@ -183,7 +188,8 @@ pub(super) fn variables(
     let of_all = [("CI", "true"), ("NODE_ENV", "production")];
     let of_libraries = libraries.variables.iter().copied();
     // The program's own language says what is there at run time.
-    let of_libraries = of_libraries.filter(|(name, _)| !request.assisting || name.contains("SKIP"));
+    let of_building = |name: &str| name.contains("SKIP") || name.contains("INSTALL");
+    let of_libraries = of_libraries.filter(|(name, _)| !request.assisting || of_building(name));
     of_all
         .into_iter()
         .chain(app.manager.variables(node, request.variables))
@@ -232,13 +238,18 @@ fn setup(facts: &Facts) -> (Phase, Vec<Decision>) {
 
 fn install(facts: &Facts) -> (Phase, Decision) {
     let command = facts.manager.install();
+    let mut commands = strings(&[command]);
+    if !facts.assisting {
+        let scripts = facts.libraries.scripts.iter();
+        commands.extend(scripts.map(|(name, _)| format!("node /assets/{name}")));
+    }
     let (files, sees) = match &facts.manifests {
         Ok(files) => (Some(files.clone()), "sees the manifests alone".to_owned()),
         Err(why) => (None, format!("sees all files: {why}")),
     };
     let phase = Phase {
         depends_on: Some(strings(&["setup"])),
-        cmds: Some(strings(&[command])),
+        cmds: Some(commands),
         only_include_files: files,
         cache_directories: (!facts.install_caches.is_empty()).then(|| facts.install_caches.clone()),
         paths: Some(strings(&["/app/node_modules/.bin"])),

@@ -117,6 +117,8 @@ const APART: [&str; 10] = [
     "tests",
 ];
 const PARTS: [&str; 6] = ["config", "d", "spec", "stories", "test", "e2e"];
+/// Packages that only files for their own build import.
+const BUILDERS: [&str; 2] = ["@react-router/dev", "@remix-run/dev"];
 /// More files are not read.
 const LIMIT: usize = 3000;
 
@@ -134,7 +136,10 @@ fn needed_by_source(repo: &Repo, package: &Package) -> Result<Option<String>, Pl
             files.len()
         )));
     }
-    if package.uses("next") && !package.needs("typescript") && repo.is_file("next.config.ts") {
+    // Next.js reads its configuration when it starts, before version 16 with the help of typescript.
+    let old = !package.is_at_least("next", 16);
+    let typed = old && repo.is_file("next.config.ts") && !package.needs("typescript");
+    if package.uses("next") && typed {
         return Ok(Some("next.config.ts needs typescript".to_owned()));
     }
     for file in files {
@@ -142,12 +147,12 @@ fn needed_by_source(repo: &Repo, package: &Package) -> Result<Option<String>, Pl
             continue;
         };
         let tokens = javascript::tokens(&text);
-        let mut used = javascript::imports(&tokens);
+        let mut used = javascript::imports_at_run_time(&tokens);
         used.extend(javascript::requires(&tokens));
         if let Some(name) = used
             .into_iter()
             .map(package_of)
-            .find(|name| development.contains(name))
+            .find(|name| development.contains(name) && !BUILDERS.contains(name))
         {
             return Ok(Some(format!("{file} imports {name}")));
         }

@@ -5,7 +5,7 @@ use crate::plan::PlanError;
 use crate::repo::Repo;
 
 use super::framework::{Config, Framework, PAGES, Program, SINGLE, Verdict, folder, literal};
-use super::package::Package;
+use super::package::{Lock, Package};
 
 pub(super) fn next(repo: &Repo, package: &Package) -> Result<Verdict, PlanError> {
     if !package.uses("next") {
@@ -52,14 +52,14 @@ pub(super) fn next(repo: &Repo, package: &Package) -> Result<Verdict, PlanError>
     })
 }
 
-fn nitro(name: &'static str, reason: &str) -> Verdict {
+fn nitro(name: &'static str, reason: &str) -> Framework {
     let program = Program {
         file: ".output/server/index.mjs".to_owned(),
         only: vec![".output".to_owned()],
         bundled: true,
         ..Program::default()
     };
-    Verdict::Is(Framework::program(name, program, reason))
+    Framework::program(name, program, reason)
 }
 
 pub(super) fn nuxt(repo: &Repo, package: &Package) -> Result<Verdict, PlanError> {
@@ -79,7 +79,7 @@ pub(super) fn nuxt(repo: &Repo, package: &Package) -> Result<Verdict, PlanError>
     }
     Ok(match preset {
         Some("node-server" | "node_server" | "node") => {
-            nitro("nuxt", "nuxt's build is a server of its own")
+            Verdict::Is(nitro("nuxt", "nuxt's build is a server of its own"))
         }
         _ => Verdict::Unsure,
     })
@@ -236,16 +236,34 @@ pub(super) fn astro(repo: &Repo, package: &Package) -> Result<Verdict, PlanError
     )))
 }
 
-pub(super) fn tanstack(package: &Package) -> Verdict {
-    if !package.uses_any(&[
+/// TanStack Start makes a function that answers requests; Nitro or srvx calls it. Nothing when it is not used.
+pub(super) fn tanstack(
+    repo: &Repo,
+    package: &Package,
+    lock: &Lock,
+) -> Result<Option<Option<Framework>>, PlanError> {
+    let packages = [
         "@tanstack/react-start",
         "@tanstack/solid-start",
         "@tanstack/start",
-    ]) {
-        return Verdict::Not;
+    ];
+    if !package.uses_any(&packages) {
+        return Ok(None);
     }
     if package.uses_any(&["nitro", "nitropack", "vinxi"]) {
-        return nitro("tanstack-start", "Nitro's build is a server of its own");
+        let reason = "Nitro's build is a server of its own";
+        return Ok(Some(Some(nitro("tanstack-start", reason))));
     }
-    Verdict::Unsure
+    let config = Config::read(repo, "vite.config")?;
+    let out = literal(config.as_ref(), &["build", "outDir"], "dist").and_then(folder);
+    let calls = package.needs("srvx") || lock.programs().contains("srvx");
+    Ok(Some(out.filter(|_| calls).map(|out| {
+        let file = format!("{out}/server/server.js");
+        let program = Program {
+            with: Some("srvx --prod --static ../client".to_owned()),
+            file,
+            ..Program::default()
+        };
+        Framework::program("tanstack-start", program, "srvx is installed")
+    })))
 }

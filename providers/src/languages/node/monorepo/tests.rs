@@ -26,7 +26,7 @@ fn task_runners_build_and_start_as_with_nixpacks() {
     );
     assert_eq!(
         commands(&[package, web, turbo], &[]),
-        both("npx turbo run build", "npx turbo run start")
+        both("npx turbo run build", "npm --workspace web run start")
     );
     assert_eq!(
         commands(
