@@ -162,22 +162,20 @@ pub(super) fn read(
     package: &Package,
     lock: &Lock,
 ) -> Result<Option<Framework>, PlanError> {
-    if let Some(verdict) = servers::tanstack(request.repo, package, lock)? {
-        return Ok(verdict);
-    }
-    type Asked = fn(&Request, &Package) -> Result<Verdict, PlanError>;
-    let frameworks: [Asked; 8] = [
-        |request, package| servers::next(request.repo, package),
-        |request, package| servers::nuxt(request.repo, package),
-        |request, package| servers::svelte_kit(request.repo, package),
-        |request, package| servers::react_router(request.repo, package),
-        |request, package| servers::astro(request.repo, package),
-        sites::angular,
-        |request, package| sites::others(request.repo, package),
-        |request, package| sites::vite(request.repo, package),
+    let repo = request.repo;
+    let frameworks: [&dyn Fn() -> Result<Verdict, PlanError>; 9] = [
+        &|| servers::tanstack(repo, package, lock),
+        &|| servers::next(repo, package),
+        &|| servers::nuxt(repo, package),
+        &|| servers::svelte_kit(repo, package),
+        &|| servers::react_router(repo, package),
+        &|| servers::astro(repo, package),
+        &|| sites::angular(request, package),
+        &|| sites::others(repo, package),
+        &|| sites::vite(repo, package),
     ];
     for of in frameworks {
-        match of(request, package)? {
+        match of()? {
             Verdict::Not => {}
             Verdict::Unsure => return Ok(None),
             Verdict::Is(framework) => return Ok(Some(framework)),

@@ -236,34 +236,30 @@ pub(super) fn astro(repo: &Repo, package: &Package) -> Result<Verdict, PlanError
     )))
 }
 
-/// TanStack Start makes a function that answers requests; Nitro or srvx calls it. Nothing when it is not used.
-pub(super) fn tanstack(
-    repo: &Repo,
-    package: &Package,
-    lock: &Lock,
-) -> Result<Option<Option<Framework>>, PlanError> {
+/// What it makes is a function that answers requests; Nitro or srvx calls it.
+pub(super) fn tanstack(repo: &Repo, package: &Package, lock: &Lock) -> Result<Verdict, PlanError> {
     let packages = [
         "@tanstack/react-start",
         "@tanstack/solid-start",
         "@tanstack/start",
     ];
     if !package.uses_any(&packages) {
-        return Ok(None);
+        return Ok(Verdict::Not);
     }
     if package.uses_any(&["nitro", "nitropack", "vinxi"]) {
         let reason = "Nitro's build is a server of its own";
-        return Ok(Some(Some(nitro("tanstack-start", reason))));
+        return Ok(Verdict::Is(nitro("tanstack-start", reason)));
     }
     let config = Config::read(repo, "vite.config")?;
     let out = literal(config.as_ref(), &["build", "outDir"], "dist").and_then(folder);
     let calls = package.needs("srvx") || lock.programs().contains("srvx");
-    Ok(Some(out.filter(|_| calls).map(|out| {
-        let file = format!("{out}/server/server.js");
+    Ok(out.filter(|_| calls).map_or(Verdict::Unsure, |out| {
         let program = Program {
             with: Some("srvx --prod --static ../client".to_owned()),
-            file,
+            file: format!("{out}/server/server.js"),
             ..Program::default()
         };
-        Framework::program("tanstack-start", program, "srvx is installed")
-    })))
+        let reason = "srvx is installed";
+        Verdict::Is(Framework::program("tanstack-start", program, reason))
+    }))
 }
