@@ -160,17 +160,15 @@ impl Manager {
         given: &BTreeMap<String, String>,
     ) -> Vec<(&'static str, &'static str)> {
         // NODE_ENV is production, which would leave out what only the build needs. From 7 on npm warns at each call of
-        // the word that nixpacks uses, and would let ours beat the user's.
-        let own = ["NPM_CONFIG_PRODUCTION", "NPM_CONFIG_OMIT"];
-        let development = if self.kind == Kind::Npm
-            && self.includes(node)
-            && !own.iter().any(|name| given.contains_key(*name))
-        {
-            ("NPM_CONFIG_INCLUDE", "dev")
-        } else {
-            ("NPM_CONFIG_PRODUCTION", "false")
-        };
-        let mut variables = vec![development];
+        // the word that nixpacks uses; what the user omits must not come back by it.
+        let given = |name: &str| given.contains_key(name);
+        let npm = self.kind == Kind::Npm && self.includes(node);
+        let mut variables = Vec::new();
+        if !npm || given("NPM_CONFIG_PRODUCTION") {
+            variables.push(("NPM_CONFIG_PRODUCTION", "false"));
+        } else if !given("NPM_CONFIG_OMIT") {
+            variables.push(("NPM_CONFIG_INCLUDE", "dev"));
+        }
         match self.kind {
             // Exact versions with hashes: what is in the cache needs no question whether it is fresh.
             Kind::Npm if self.lock.is_some() => {

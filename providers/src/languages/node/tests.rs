@@ -197,27 +197,124 @@ fn a_wrong_type_names_the_key() {
 
 #[test]
 fn libraries_come_by_parsed_dependencies() {
-    let proposal = with(
-        &[
-            (
-                "package.json",
-                r#"{"main":"a.js","dependencies":{"html2canvas":"1","puppeteer":"24"},"devDependencies":{"prisma":"6","playwright":"1"}}"#,
-            ),
-            ("a.js", ""),
-        ],
-        &[],
-    );
+    let of = |dependencies: &str, development: &str| {
+        let package = format!(
+            r#"{{"main":"a.js","dependencies":{{{dependencies}}},"devDependencies":{{{development}}}}}"#
+        );
+        let proposal = with(&[("package.json", &package), ("a.js", "")], &[]);
+        let all = |list: Option<Vec<String>>| list.unwrap_or_default().join(" ");
+        let built = all(phase(&proposal, "setup").apt_pkgs);
+        let kept = all(proposal.plan.start.clone().unwrap().apt_pkgs);
+        (built, kept, proposal.plan)
+    };
+    let (built, kept, _) = of(r#""html2canvas":"1""#, r#""prisma":"6""#);
+    assert_eq!((built.as_str(), kept.as_str()), ("openssl", "openssl"));
+    let (built, kept, plan) = of("", r#""puppeteer":"24""#);
+    assert_eq!((built.as_str(), kept.as_str()), ("chromium", ""));
+    assert_eq!(plan.variables["PUPPETEER_SKIP_DOWNLOAD"], "true");
+    let (_, kept, plan) = of(r#""playwright":"1""#, "");
+    assert_eq!(kept, "chromium-headless-shell");
     assert_eq!(
-        phase(&proposal, "setup").apt_pkgs.unwrap(),
-        ["chromium", "openssl"]
+        plan.phases["install"].cmds.as_deref().unwrap(),
+        ["npm i", "node /assets/playwright.cjs"]
     );
+    assert!(plan.static_assets.contains_key("playwright.cjs"));
+    let (built, _, plan) = of("", r#""@playwright/test":"1","playwright":"1""#);
+    assert_eq!(built, "");
+    assert!(plan.static_assets.is_empty());
+    let (_, _, plan) = of(r#""fastify-cli":"7""#, "");
+    assert_eq!(plan.variables["FASTIFY_ADDRESS"], "0.0.0.0");
+}
+
+#[test]
+fn cypress_is_downloaded_only_where_a_phase_runs_it() {
+    let download = |build: &str| {
+        let package = format!(
+            r#"{{"scripts":{{"build":"{build}","e2e":"cypress run"}},"devDependencies":{{"cypress":"15"}}}}"#
+        );
+        let proposal = with(&[("package.json", &package)], &[]);
+        let cache = "/root/.cache/Cypress".to_owned();
+        let cached = phase(&proposal, "install")
+            .cache_directories
+            .unwrap()
+            .contains(&cache);
+        (
+            cached,
+            proposal
+                .plan
+                .variables
+                .contains_key("CYPRESS_INSTALL_BINARY"),
+        )
+    };
+    assert_eq!(download("tsc"), (false, true));
+    assert_eq!(download("tsc && npm run e2e"), (true, false));
+}
+
+#[test]
+fn the_version_that_developers_use_is_taken_when_engines_allow_it() {
+    let version = |engines: &str, file: &str| {
+        let package = format!(r#"{{"engines":{{"node":"{engines}"}}}}"#);
+        let files = [("package.json", package.as_str()), (".nvmrc", file)];
+        phase(&with(&files, &[]), "setup").nix_pkgs.unwrap()[0].clone()
+    };
+    assert_eq!(version(">=18", "v20.11.0"), "nodejs@20.11.0");
+    assert_eq!(version(">=18", "lts/jod"), "nodejs@22");
+    assert_eq!(version(">=22", "20"), "nodejs@24");
+    assert_eq!(version("22", ">=18"), "nodejs@22");
+}
+
+#[test]
+fn what_bun_runs_by_its_file_needs_no_node() {
+    let tools = |script: &str| {
+        let package = format!(r#"{{"scripts":{{"start":"{script}"}}}}"#);
+        let files = [("package.json", package.as_str()), ("bun.lock", "{}")];
+        with(&files, &[])
+            .plan
+            .start
+            .unwrap()
+            .nix_pkgs
+            .unwrap()
+            .join(" ")
+    };
+    assert_eq!(tools("NODE_ENV=x bun run src/index.ts"), "bun@1");
+    for script in [
+        "bun next start",
+        "node a.js",
+        "bun a.ts && node b.js",
+        "bun --env-file .env a.ts",
+    ] {
+        assert_eq!(tools(script), "nodejs@24 bun@1", "{script}");
+    }
+    let files = [("package.json", "{}"), ("bun.lock", "{}"), ("index.ts", "")];
+    let start = with(&files, &[]).plan.start.unwrap();
+    assert_eq!(start.cmd.unwrap(), "bun index.ts");
+    assert_eq!(start.nix_pkgs.unwrap(), ["bun@1"]);
+}
+
+#[test]
+fn settings_of_railpack_count_where_nixpacks_has_none() {
+    let page = |variables: &[(&str, &str)]| {
+        let start = with(&[("package.json", VITE)], variables)
+            .plan
+            .start
+            .unwrap();
+        start.only_include_files.map(|files| files.join(" "))
+    };
     assert_eq!(
-        proposal.plan.start.unwrap().apt_pkgs.unwrap(),
-        ["openssl", "chromium"]
+        page(&[("RAILPACK_SPA_OUTPUT_DIR", "site")]).unwrap(),
+        "site"
     );
+    assert_eq!(page(&[("RAILPACK_NO_SPA", "1")]), None);
+    let version = |variables: &[(&str, &str)]| {
+        phase(&with(&[("package.json", "{}")], variables), "setup")
+            .nix_pkgs
+            .unwrap()
+    };
+    let railpack = ("RAILPACK_NODE_VERSION", "20");
+    assert_eq!(version(&[railpack]), ["nodejs@20"]);
     assert_eq!(
-        proposal.plan.variables["PUPPETEER_EXECUTABLE_PATH"],
-        "/usr/bin/chromium"
+        version(&[railpack, ("NIXPACKS_NODE_VERSION", "22")]),
+        ["nodejs@22"]
     );
 }
 

@@ -169,3 +169,47 @@ fn empty_documents_and_large_lock_files_are_read() {
     let tools = phase(&with(&files, &[]), "setup").nix_pkgs.unwrap();
     assert_eq!(tools, ["nodejs@24", "pnpm@8"]);
 }
+
+#[test]
+fn a_range_is_cut_to_what_reads_the_lock_file() {
+    let tool = |engines: &str, file: &str, lock: &str| {
+        let package = format!(r#"{{"engines":{engines}}}"#);
+        let files = [("package.json", package.as_str()), (file, lock)];
+        phase(&with(&files, &[]), "setup").nix_pkgs.unwrap()[1].clone()
+    };
+    let pnpm = "pnpm-lock.yaml";
+    let (old, new) = ("lockfileVersion: '6.0'", "lockfileVersion: '9.0'");
+    assert_eq!(tool(r#"{"pnpm":">=8"}"#, pnpm, old), "pnpm@8");
+    assert_eq!(tool(r#"{"pnpm":">=8"}"#, pnpm, new), "pnpm@9");
+    assert_eq!(tool(r#"{"pnpm":">=10"}"#, pnpm, new), "pnpm@10");
+    assert_eq!(tool(r#"{"pnpm":"9.1.0"}"#, pnpm, new), "pnpm@9.1.0");
+    assert_eq!(tool(r#"{"pnpm":"7"}"#, pnpm, new), "pnpm@7");
+    let yarn = tool(r#"{"yarn":">=1.22"}"#, "yarn.lock", "# yarn lockfile v1\n");
+    assert_eq!(yarn, "yarn@>=1.22.0 <2.0.0-0");
+}
+
+#[test]
+fn npm_is_told_to_install_what_only_the_build_needs_without_warning_of_it() {
+    let package =
+        r#"{"scripts":{"start":"node a"},"dependencies":{"a":"1"},"devDependencies":{"b":"1"}}"#;
+    let all = |package: &str, variables: &[(&str, &str)]| {
+        let proposal = with(&[("package.json", package)], variables);
+        let prune = proposal.plan.phases.get("prune");
+        let prune = prune.map(|prune| prune.cmds.clone().unwrap().join(""));
+        let names = proposal.plan.variables.into_keys();
+        let names: Vec<String> = names.filter(|name| name.starts_with("NPM_")).collect();
+        (names.join(" "), prune.unwrap_or_default())
+    };
+    let (names, prune) = all(package, &[]);
+    assert_eq!(names, "NPM_CONFIG_INCLUDE");
+    assert_eq!(
+        prune,
+        "npm prune --omit=dev --include=prod --ignore-scripts"
+    );
+    let (names, prune) = all(package, &[("NIXPACKS_NODE_VERSION", "14")]);
+    assert_eq!(names, "NPM_CONFIG_PRODUCTION");
+    assert_eq!(prune, "npm prune --production --ignore-scripts");
+    let given = |name| all(package, &[(name, "x")]).0;
+    assert_eq!(given("NPM_CONFIG_PRODUCTION"), "NPM_CONFIG_PRODUCTION");
+    assert_eq!(given("NPM_CONFIG_OMIT"), "");
+}

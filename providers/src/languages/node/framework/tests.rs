@@ -159,3 +159,117 @@ fn servers_of_frameworks_are_started_where_no_script_does() {
         Some("npm run start:prod")
     );
 }
+
+#[test]
+fn scripts_that_run_scripts_are_read_too() {
+    let package = r#"{"scripts":{"build":"run-p type-check \"build-only {@}\" --","type-check":"vue-tsc","build-only":"vite build"},"dependencies":{"vue":"3"},"devDependencies":{"vite":"7"}}"#;
+    assert_eq!(
+        start(&[("package.json", package)]).as_deref(),
+        Some(CADDY_START)
+    );
+    // An argument of another program is no script.
+    let package = r#"{"scripts":{"build":"make pages","pages":"vite build"},"dependencies":{"vue":"3"},"devDependencies":{"vite":"7"}}"#;
+    assert_eq!(start(&[("package.json", package)]), None);
+    let circle =
+        r#"{"scripts":{"build":"npm run a","a":"npm run build"},"devDependencies":{"vite":"7"}}"#;
+    assert_eq!(start(&[("package.json", circle)]), None);
+}
+
+#[test]
+fn the_adapter_of_svelte_kit_that_looks_for_its_platform_takes_the_one_for_node() {
+    let config = (
+        "vite.config.ts",
+        "import adapter from '@sveltejs/adapter-auto'; export default defineConfig({ plugins: [sveltekit({ adapter: adapter() })] })",
+    );
+    let package = |more: &str| {
+        format!(
+            r#"{{"scripts":{{"build":"vite build"}},"devDependencies":{{"@sveltejs/kit":"3","@sveltejs/adapter-auto":"7"{more}}}}}"#
+        )
+    };
+    let fetched = with(&[("package.json", &package("")), config], &[]);
+    assert_eq!(
+        phase(&fetched, "build").cmds.unwrap(),
+        ["GCP_BUILDPACKS=true npm run build"]
+    );
+    assert_eq!(fetched.plan.start.unwrap().cmd.unwrap(), "node build");
+    let warned = |warnings: &[String]| warnings.iter().any(|one| one.contains("adapter-auto"));
+    assert!(warned(&fetched.warnings), "{:?}", fetched.warnings);
+    let there = package(r#","@sveltejs/adapter-node":"5""#);
+    assert!(!warned(
+        &with(&[("package.json", &there), config], &[]).warnings
+    ));
+}
+
+#[test]
+fn tanstack_start_is_called_by_nitro_or_srvx() {
+    let package = |more: &str| {
+        format!(
+            r#"{{"scripts":{{"build":"vite build"}},"dependencies":{{"@tanstack/react-start":"1"}},"devDependencies":{{"vite":"8"{more}}}}}"#
+        )
+    };
+    let lock = r#"{"packages":{"node_modules/srvx":{"bin":{"srvx":"bin/srvx.mjs"}}}}"#;
+    let srvx = start(&[("package.json", &package("")), ("package-lock.json", lock)]);
+    assert_eq!(
+        srvx.as_deref(),
+        Some("srvx --prod --static ../client dist/server/server.js")
+    );
+    let nitro = start(&[("package.json", &package(r#","nitro":"3""#))]);
+    assert_eq!(nitro.as_deref(), Some("node .output/server/index.mjs"));
+    let neither = with(&[("package.json", &package(""))], &[]);
+    assert!(neither.without_start.unwrap().contains("srvx"));
+}
+
+#[test]
+fn one_of_several_applications_of_angular_is_named() {
+    let workspace = (
+        "angular.json",
+        r#"{"projects":{"shop":{"architect":{"build":{"builder":"@angular/build:application","options":{"outputMode":"server","ssr":{"entry":"x"}}}}},"admin":{"architect":{"build":{"builder":"@angular/build:application","options":{}}}}}}"#,
+    );
+    let package = r#"{"scripts":{"build":"ng build","start":"ng serve"},"dependencies":{"@angular/core":"22"}}"#;
+    let files = [("package.json", package), workspace];
+    let start = |variables: &[(&str, &str)]| with(&files, variables).plan.start.unwrap();
+    assert_eq!(start(&[]).cmd.unwrap(), "npm run start");
+    let shop = start(&[("NIXPACKS_ANGULAR_PROJECT", "shop")]);
+    assert_eq!(shop.cmd.unwrap(), "node dist/shop/server/server.mjs");
+    let admin = start(&[("RAILPACK_ANGULAR_PROJECT", "admin")]);
+    assert_eq!(admin.only_include_files.unwrap(), ["dist/admin/browser"]);
+    let warnings = with(&files, &[]).warnings;
+    assert!(
+        warnings.iter().any(|one| one.contains("for development")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn the_page_for_any_path_is_the_one_that_the_framework_makes() {
+    let caddyfile = |package: &str, config: (&str, &str)| {
+        let plan = with(&[("package.json", package), config], &[]).plan;
+        let text = plan.static_assets["Caddyfile"].clone();
+        text.lines()
+            .find(|line| line.contains("try_files"))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    let pages = "try_files {path} {path}.html {path}/index.html";
+    let svelte = r#"{"scripts":{"build":"vite build"},"devDependencies":{"@sveltejs/kit":"3"}}"#;
+    let config = |options: &str| {
+        format!(
+            "import adapter from '@sveltejs/adapter-static'; export default {{ kit: {{ adapter: adapter({options}) }} }}"
+        )
+    };
+    let of = |options: &str| caddyfile(svelte, ("svelte.config.js", &config(options)));
+    assert_eq!(of(""), pages);
+    assert_eq!(of("{ fallback: '404.html' }"), pages);
+    assert_eq!(
+        of("{ fallback: '200.html' }"),
+        format!("{pages} /200.html /index.html")
+    );
+    let router =
+        r#"{"scripts":{"build":"react-router build"},"devDependencies":{"@react-router/dev":"8"}}"#;
+    let config = ("react-router.config.ts", "export default { ssr: false }");
+    assert_eq!(
+        caddyfile(router, config),
+        format!("{pages} /__spa-fallback.html /index.html")
+    );
+}

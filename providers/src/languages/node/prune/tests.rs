@@ -64,3 +64,38 @@ fn development_dependencies_go_where_nothing_that_runs_uses_them() {
         Some(strings(&["pnpm prune --prod --ignore-scripts"]))
     );
 }
+
+#[test]
+fn types_and_what_only_a_build_imports_are_not_used_when_it_runs() {
+    let prunes = |package: &str, file: (&str, &str)| {
+        let proposal = with(&[("package.json", package), file], &[]);
+        proposal.plan.phases.contains_key("prune")
+    };
+    let package =
+        r#"{"scripts":{"start":"node a.js"},"devDependencies":{"x":"1","@react-router/dev":"8"}}"#;
+    assert!(prunes(package, ("a.ts", "import type { A } from 'x'")));
+    assert!(!prunes(package, ("a.ts", "import { A } from 'x'")));
+    let routes = "import { index } from '@react-router/dev/routes'";
+    assert!(prunes(package, ("app/routes.ts", routes)));
+    let next = |version: &str| {
+        format!(
+            r#"{{"scripts":{{"build":"next build","start":"next start"}},"dependencies":{{"next":"{version}"}},"devDependencies":{{"typescript":"5"}}}}"#
+        )
+    };
+    let config = ("next.config.ts", "export default {}");
+    assert!(prunes(&next("16.4.3"), config));
+    assert!(!prunes(&next("^15.1.0"), config));
+}
+
+#[test]
+fn what_was_generated_into_packages_is_not_installed_anew() {
+    let package = r#"{"scripts":{"start":"node a.js"},"dependencies":{"@prisma/client":"6"},"devDependencies":{"prisma":"6"}}"#;
+    for (lock, goes) in [
+        ("package-lock.json", true),
+        ("yarn.lock", false),
+        ("bun.lock", false),
+    ] {
+        let proposal = with(&[("package.json", package), (lock, "{}")], &[]);
+        assert_eq!(proposal.plan.phases.contains_key("prune"), goes, "{lock}");
+    }
+}
