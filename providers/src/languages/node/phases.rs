@@ -194,6 +194,7 @@ pub(super) fn variables(
         .into_iter()
         .chain(app.manager.variables(node, request.variables))
         .chain(of_libraries)
+        .chain(app.runner.variables.iter().copied())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
