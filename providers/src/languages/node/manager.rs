@@ -134,13 +134,13 @@ impl Manager {
         }
     }
 
-    pub(super) fn cache(&self) -> Option<&'static str> {
+    pub(super) fn cache(&self) -> &'static str {
         match self.kind {
-            Kind::Npm => Some("/root/.npm"),
-            Kind::Pnpm => Some("/root/.local/share/pnpm/store"),
-            Kind::Yarn => Some("/usr/local/share/.cache/yarn/v6"),
-            Kind::Berry { .. } => Some("/root/.yarn/berry/cache"),
-            Kind::Bun => Some("/root/.bun"),
+            Kind::Npm => "/root/.npm",
+            Kind::Pnpm => "/root/.local/share/pnpm/store",
+            Kind::Yarn => "/usr/local/share/.cache/yarn/v6",
+            Kind::Berry { .. } => "/root/.yarn/berry/cache",
+            Kind::Bun => "/root/.bun",
         }
     }
 
