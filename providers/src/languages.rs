@@ -1,6 +1,7 @@
 //! The languages, in nixpacks' order. One line a language.
 
 pub mod bun;
+pub mod clojure;
 pub mod cpp;
 pub mod csharp;
 pub mod dart;
@@ -20,6 +21,7 @@ pub mod php;
 pub mod python;
 pub mod ruby;
 pub mod rust;
+pub mod scala;
 pub mod scheme;
 pub mod shell;
 pub mod staticfile;
@@ -33,12 +35,14 @@ pub const ALL: &[&dyn Provider] = &[
     &elixir::Elixir,
     &deno::Deno,
     &fsharp::FSharp,
+    &clojure::Clojure,
     &gleam::Gleam,
     &go::Go,
     &scheme::Scheme,
     &haskell::Haskell,
     &java::Java,
     &lunatic::Lunatic,
+    &scala::Scala,
     &php::Php,
     &ruby::Ruby,
     &node::Node,

@@ -169,6 +169,10 @@ const RACK: File = ("config.ru", "run App\n");
 const PAGE: File = ("index.html", "<p>\n");
 const STATICFILE: File = ("Staticfile", "root: public\n");
 const PUBLIC: File = ("public/index.html", "<p>\n");
+const LEIN: File = ("project.clj", "(defproject example \"1\")\n");
+const DEPS: File = ("deps.edn", "{}\n");
+const SBT: File = ("build.sbt", "name := \"example\"\n");
+const POM: File = ("pom.xml", "<project/>\n");
 const SCRIPT: File = ("start.sh", "#!/bin/bash\necho\n");
 
 /// Files, the provider that builds them, and a part of what `explain` says of the choice.
@@ -197,6 +201,9 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[("x.ts", "import 'jsr:@std/x'")], "deno", "it imports jsr:@std/x"),
     (&[BUN], "bun", "found at the root"),
     (&[("run.sh", "#!/bin/sh\n")], "shell", "a script at the root"),
+    (&[LEIN], "clojure", "found at the root"),
+    (&[DEPS], "clojure", "found at the root"),
+    (&[SBT], "scala", "found at the root"),
     // Two manifests: the table of pairs decides.
     (&[GO_MOD, PACKAGE], "go", "node (package.json): a server often keeps a package.json"),
     (&[GO_MOD, REQUIREMENTS], "go", "python (requirements.txt): Python beside another language's manifest is tooling"),
@@ -210,6 +217,10 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[GEMFILE, RACK, PACKAGE], "ruby", "node (package.json): a server often keeps a package.json"),
     (&[DENO, PACKAGE], "deno", "node (package.json): a server often keeps a package.json"),
     (&[DENO, GO_MOD], "deno", "go (go.mod): both are whole programs; nixpacks takes the first"),
+    (&[LEIN, PACKAGE], "clojure", "node (package.json): a server often keeps a package.json"),
+    (&[SBT, PACKAGE], "scala", "node (package.json): a server often keeps a package.json"),
+    (&[POM, SBT], "java", "scala (build.sbt): both are whole programs; nixpacks takes the first"),
+    (&[POM, LEIN], "clojure", "java (pom.xml): both are whole programs; nixpacks takes the first"),
     // Two programs or pages without a manifest: the same table.
     (&[GO, PYTHON], "go", "python (main.py): Python beside another language's manifest is tooling"),
     (&[GO, PAGE], "go", "staticfile (index.html): the pages are what the program builds or serves"),
@@ -219,6 +230,7 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[REQUIREMENTS, PACKAGE_OF_TOOLS], "python", "node (package.json): a weaker sign"),
     (&[GEMFILE, PACKAGE], "node", "ruby (Gemfile): a weaker sign"),
     (&[PHP, PAGE], "php", "staticfile (index.html): a weaker sign"),
+    (&[PACKAGE, DEPS], "node", "clojure (deps.edn): a weaker sign"),
     (&[REQUIREMENTS, GO], "python", "go (main.go): a weaker sign"),
     (&[PACKAGE, GO], "node", "go (main.go): a weaker sign"),
     (&[PACKAGE, PYTHON], "node", "python (main.py): a weaker sign"),
