@@ -1,7 +1,9 @@
 //! The languages, in nixpacks' order. One line a language.
 
 pub mod bun;
+pub mod cobol;
 pub mod cpp;
+pub mod crystal;
 pub mod csharp;
 pub mod dart;
 pub mod deno;
@@ -23,11 +25,14 @@ pub mod rust;
 pub mod scheme;
 pub mod shell;
 pub mod staticfile;
+pub mod swift;
+pub mod zig;
 
 use crate::provider::Provider;
 
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
+    &crystal::Crystal,
     &csharp::CSharp,
     &dart::Dart,
     &elixir::Elixir,
@@ -44,7 +49,10 @@ pub const ALL: &[&dyn Provider] = &[
     &node::Node,
     &python::Python,
     &rust::Rust,
+    &swift::Swift,
     &staticfile::Staticfile,
+    &zig::Zig,
+    &cobol::Cobol,
     &shell::Shell,
     &bun::Bun,
     &cpp::Cpp,

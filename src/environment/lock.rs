@@ -344,12 +344,13 @@ fn fit(tool: &str, version: &Version, ranges: &[Range]) -> Option<Fit> {
     if ranges.iter().all(|range| range.allows_any(&line)) {
         return Some(Fit::Patch);
     }
+    let (_, oldest) = NEWER_WILL_DO.iter().find(|(name, _)| *name == tool)?;
     let newer = |range: &Range| {
         range
             .min_version()
-            .is_some_and(|least| least <= *version && least.major() == version.major())
+            .is_some_and(|least| least <= *version && least.major() >= *oldest)
     };
-    (NEWER_WILL_DO.contains(&tool) && ranges.iter().all(newer)).then_some(Fit::Newer)
+    ranges.iter().all(newer).then_some(Fit::Newer)
 }
 
 /// Tools of Debian's decide the suite of the whole root: the first in which every tool fits, the better the fit the sooner.
