@@ -767,6 +767,22 @@ mod tests {
     }
 
     #[test]
+    fn compilers_that_promise_it_build_what_was_made_for_older_ones() {
+        let fit_of = |tool, range: &str| {
+            let ranges = [Range::parse(range).unwrap()];
+            offer(tool, &ranges, "trixie").map(|(_, fit)| fit)
+        };
+        assert_eq!(fit_of("crystal", "1"), Some(Fit::Exact));
+        assert_eq!(fit_of("crystal", "1.10.1"), Some(Fit::Newer));
+        assert_eq!(fit_of("crystal", "0.36.1"), None);
+        assert_eq!(fit_of("crystal", ">=1.16"), None);
+        assert_eq!(fit_of("swift", "5.9"), Some(Fit::Newer));
+        assert_eq!(fit_of("swift", "4.2"), None);
+        assert_eq!(fit_of("swift", ">=6.2"), None);
+        assert_eq!(fit_of("ghc", "9.2"), None);
+    }
+
+    #[test]
     fn a_plan_that_does_not_say_what_stays_keeps_everything() {
         let request = EnvironmentRequest {
             build_tools: vec!["nodejs@22".to_owned(), "ffmpeg".to_owned()],
