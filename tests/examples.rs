@@ -145,7 +145,9 @@ examples! {
     bun_http: "bun-http",
     deno_http: "deno-http",
     clojure_lein: "clojure-lein",
+    cobol_hello: "cobol-hello",
     cpp_cmake: "cpp-cmake",
+    crystal_http: "crystal-http",
     elixir_http: "elixir-http",
     go_http: "go-http",
     lua_hello: "lua-hello",
@@ -170,6 +172,7 @@ examples! {
     shell_script: "shell-script",
     static_site: "static-site",
     staticfile_nginx: "staticfile-nginx",
+    zig_http: "zig-http",
     }
     all: {
     go_cgo: "go-cgo",
@@ -188,6 +191,7 @@ examples! {
     node_yarn_berry: "node-yarn-berry",
     php_composer_autoload: "php-composer-autoload",
     php_vite: "php-vite",
+    swift_hello: "swift-hello",
     }
 }
 

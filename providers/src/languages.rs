@@ -2,7 +2,9 @@
 
 pub mod bun;
 pub mod clojure;
+pub mod cobol;
 pub mod cpp;
+pub mod crystal;
 pub mod csharp;
 pub mod dart;
 pub mod deno;
@@ -25,11 +27,14 @@ pub mod scala;
 pub mod scheme;
 pub mod shell;
 pub mod staticfile;
+pub mod swift;
+pub mod zig;
 
 use crate::provider::Provider;
 
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
+    &crystal::Crystal,
     &csharp::CSharp,
     &dart::Dart,
     &elixir::Elixir,
@@ -48,7 +53,10 @@ pub const ALL: &[&dyn Provider] = &[
     &node::Node,
     &python::Python,
     &rust::Rust,
+    &swift::Swift,
     &staticfile::Staticfile,
+    &zig::Zig,
+    &cobol::Cobol,
     &shell::Shell,
     &bun::Bun,
     &cpp::Cpp,

@@ -5,7 +5,7 @@
 /// How a language writes comments and strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// `//`, nested or plain `/* */`, `"..."`, `"""..."""`: Swift. Zig too, whose lines of `\\` are strings.
+    /// `//`, nested or plain `/* */`, `"..."`, `"""..."""`: Swift. Zig too, whose lines of `\\` and letters as `'"'` are strings.
     Slashes,
     /// As `Slashes`, with `'...'` and `'''...'''` too: Groovy. Kotlin fits as well.
     Groovy,
@@ -187,8 +187,8 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
     }
     let quotes = match style {
         Style::Meson => "'",
-        Style::Groovy | Style::Hash | Style::Dashes => "'\"",
-        Style::Slashes | Style::Scala | Style::Cmake | Style::Lisp => "\"",
+        Style::Slashes | Style::Groovy | Style::Hash | Style::Dashes => "'\"",
+        Style::Scala | Style::Cmake | Style::Lisp => "\"",
     };
     let quote = text
         .chars()

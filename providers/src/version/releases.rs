@@ -132,7 +132,7 @@ const TABLE: &[Releases] = &[
     // The version of the default Debian suite.
     Releases { tool: "swift", default: "6.0", lines: &[lasting("6.0", "")] },
     // Before 1.0 each minor release breaks programs; build.zig.zon has said since 0.14 which one it is for.
-    Releases { tool: "zig", default: "0.15", lines: &[lasting("0.16", ""), lasting("0.15", ""), lasting("0.14", ""), lasting("0.13", "")] },
+    Releases { tool: "zig", default: "0.15", lines: &[lasting("0.17", ""), lasting("0.16", ""), lasting("0.15", ""), lasting("0.14", ""), lasting("0.13", "")] },
 ];
 
 #[cfg(test)]

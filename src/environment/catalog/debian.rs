@@ -212,6 +212,7 @@ pub const DEBIAN: &[(&str, &str)] = &[
     ("rebar3", "rebar3"),
     ("redis", "redis-tools"),
     ("rsync", "rsync"),
+    ("shards", "shards"),
     ("spdlog.dev", "libspdlog-dev"),
     ("spdlog.out", "libspdlog1.15|libspdlog1.10|libspdlog1"),
     ("sqlite", "sqlite3 libsqlite3-dev"),
