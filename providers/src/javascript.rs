@@ -163,6 +163,27 @@ pub(crate) fn imports<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
         .collect()
 }
 
+/// What a program imports when it runs: without types, which are gone then.
+pub(crate) fn imports_at_run_time<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
+    let mut rest = tokens.to_vec();
+    let of_types = |three: &[Token<'_>]| {
+        let statement = matches!(three[0], Token::Word("import" | "export"));
+        let default = three[2] == Token::Word("from");
+        let names = matches!(three[2], Token::Word(_) | Token::Sign('{' | '*'));
+        statement && three[1] == Token::Word("type") && names && !default
+    };
+    let types: Vec<usize> = tokens
+        .windows(3)
+        .enumerate()
+        .filter(|(_, three)| of_types(three))
+        .map(|(at, _)| at)
+        .collect();
+    for at in types {
+        rest[at] = Token::Word("");
+    }
+    imports(&rest)
+}
+
 /// What a program requires: the texts of `require(...)`.
 pub(crate) fn requires<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
     tokens
@@ -268,6 +289,12 @@ mod tests {
             ),
             ["x", "y", "t", "z", "e", "f", "h"]
         );
+    }
+
+    #[test]
+    fn types_are_not_there_at_run_time() {
+        let text = "import type { A } from 'a'; import type B from 'b'; export type { C } from 'c'; import type from 'd'; import { type E } from 'e'";
+        assert_eq!(imports_at_run_time(&tokens(text)), ["d", "e"]);
     }
 
     #[test]

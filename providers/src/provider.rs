@@ -159,21 +159,20 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// A `NIXPACKS_` variable without newlines; `None` when it is empty.
+    /// A `NIXPACKS_` variable, or Railpack's of the same name, without newlines; `None` when it is empty.
     pub fn setting(&self, name: &str) -> Option<String> {
-        let value = self
-            .variables
-            .get(&format!("NIXPACKS_{name}"))?
-            .replace(['\n', '\r'], "");
-        let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
+        self.setting_with_evidence(name).map(|(value, _)| value)
     }
 
-    /// A `NIXPACKS_` variable and the evidence for it.
+    /// Such a variable and the evidence for it.
     pub fn setting_with_evidence(&self, name: &str) -> Option<(String, Evidence)> {
-        let value = self.setting(name)?;
-        let evidence = Evidence::key("environment", &format!("NIXPACKS_{name}"), None, &value);
-        Some((value, evidence))
+        ["NIXPACKS_", "RAILPACK_"].into_iter().find_map(|prefix| {
+            let name = format!("{prefix}{name}");
+            let value = self.variables.get(&name)?.replace(['\n', '\r'], "");
+            let value = value.trim();
+            let evidence = Evidence::key("environment", &name, None, value);
+            (!value.is_empty()).then(|| (value.to_owned(), evidence))
+        })
     }
 }
 

@@ -22,7 +22,7 @@ const HEAD: &str = "# Providers
 
 What each language is recognised by, where its version comes from, and how it is installed, built and started. `packwright
 explain` says which of these held for an app. `NIXPACKS_` settings are given with `--env` or in `[variables]` of
-`nixpacks.toml`. Written from the sources by `UPDATE_DOCS=1 just test --test documents`.
+`nixpacks.toml`; where one is missing, Railpack's `RAILPACK_` variable of the same name counts. Written from the sources by `UPDATE_DOCS=1 just test --test documents`.
 ";
 
 /// The providers by name.

@@ -467,7 +467,8 @@ impl Context<'_> {
             .any(|name| name == "build-essential");
         let toolchains = self.lock.toolchains.iter().filter(|locked| locked.build);
         let rows = toolchains.filter_map(|locked| Some((locked, named(&locked.tool)?)));
-        rows.flat_map(|(locked, tool)| variables_of(tool, locked, compiles))
+        let all = &self.lock.toolchains;
+        rows.flat_map(|(locked, tool)| variables_of(tool, locked, all, compiles))
             .collect()
     }
 }
@@ -475,6 +476,7 @@ impl Context<'_> {
 fn variables_of(
     tool: &'static Toolchain,
     locked: &LockedToolchain,
+    all: &[LockedToolchain],
     compiles: bool,
 ) -> impl Iterator<Item = (String, String)> {
     let folder = format!("/{}", tree::folder(locked));
@@ -483,7 +485,9 @@ fn variables_of(
         .filter(move |variable| compiles || !variable.for_compiling)
         .map(move |variable| {
             let value = variable.value.replace("{folder}", &folder);
-            (variable.name.to_owned(), value)
+            let others = all.iter().map(|other| other.tool.as_str());
+            let name = variable.name_beside(&locked.version, others);
+            (name.to_owned(), value)
         })
 }
 

@@ -1,5 +1,7 @@
 //! Node's versions: npm's ranges and the names of its long-term lines.
 
+use nodejs_semver::Range;
+
 use super::{Candidate, Grammar, Tool, releases};
 use crate::plan::PlanError;
 
@@ -22,6 +24,15 @@ pub(crate) fn node(candidates: &[Candidate]) -> Result<Tool, PlanError> {
             plain(&first.text).ok_or_else(|| first.refuse("nodejs", "no such release line"))?;
     }
     super::tool("nodejs", Grammar::Npm, &candidates)
+}
+
+/// Whether one wish allows less than another, and nothing else.
+pub(crate) fn is_part_of(one: &Candidate, other: &Candidate) -> bool {
+    let range = |wish: &Candidate| Range::parse(plain(&wish.text)?).ok();
+    match (range(one), range(other)) {
+        (Some(one), Some(other)) => other.allows_all(&one) && !one.allows_all(&other),
+        _ => false,
+    }
 }
 
 /// Without nvm's words: `lts/iron` is `20`.

@@ -3,6 +3,8 @@
 //! One row a tool. Everything that differs between tools is data here; the steps that they share
 //! are in the files beside this one.
 
+use nodejs_semver::{Range, Version};
+
 use crate::environment::Registry;
 
 /// A tool in exact versions from the registry of a language.
@@ -72,6 +74,37 @@ pub struct Variable {
     pub value: &'static str,
     /// Only phases with a C compiler have it.
     pub for_compiling: bool,
+    /// Its newer name.
+    pub renamed: Option<Renamed>,
+}
+
+/// A name that newer versions of a tool want.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Renamed {
+    /// With these versions of the tool.
+    pub with: &'static str,
+    /// The name.
+    pub name: &'static str,
+    /// Tools that know the old name alone, whatever the version.
+    pub unless: &'static [&'static str],
+}
+
+impl Variable {
+    /// Its name with a version of its tool, beside other tools.
+    pub fn name_beside<'a>(
+        &self,
+        version: &str,
+        mut tools: impl Iterator<Item = &'a str>,
+    ) -> &'static str {
+        let newer = self.renamed.as_ref().filter(|newer| {
+            let version = Version::parse(version);
+            let range = Range::parse(newer.with);
+            range.is_ok_and(|range| version.is_ok_and(|one| range.satisfies(&one)))
+        });
+        newer
+            .filter(|newer| !tools.any(|tool| newer.unless.contains(&tool)))
+            .map_or(self.name, |newer| newer.name)
+    }
 }
 
 /// A name in `bin`, and what it points to from there.
@@ -242,6 +275,7 @@ pub const TOOLCHAINS: &[Toolchain] = &[
             name: "GOTOOLCHAIN",
             value: "local",
             for_compiling: false,
+            renamed: None,
         }],
         ..toolchain(
             "go",
@@ -275,6 +309,12 @@ pub const TOOLCHAINS: &[Toolchain] = &[
             name: "npm_config_nodedir",
             value: "{folder}",
             for_compiling: true,
+            // From 11 on npm warns of the old name at each call.
+            renamed: Some(Renamed {
+                with: ">=17",
+                name: "npm_package_config_node_gyp_nodedir",
+                unless: &["bun", "npm", "pnpm", "yarn"],
+            }),
         }],
         ..toolchain(
             "nodejs",
@@ -344,9 +384,22 @@ pub const TOOLCHAINS: &[Toolchain] = &[
 
 #[cfg(test)]
 mod tests {
-    use nodejs_semver::Range;
-
     use super::*;
+
+    #[test]
+    fn node_gyp_finds_headers_by_the_name_that_the_newest_npm_accepts() {
+        let nodejs = TOOLCHAINS
+            .iter()
+            .find(|tool| tool.name == "nodejs")
+            .unwrap();
+        let name = |version, tools: &[&'static str]| {
+            nodejs.variables[0].name_beside(version, tools.iter().copied())
+        };
+        let newer = "npm_package_config_node_gyp_nodedir";
+        assert_eq!(name("24.1.0", &["nodejs"]), newer);
+        assert_eq!(name("24.1.0", &["nodejs", "pnpm"]), "npm_config_nodedir");
+        assert_eq!(name("16.20.2", &["nodejs"]), "npm_config_nodedir");
+    }
 
     #[test]
     fn the_table_is_sorted_and_its_ranges_can_be_read() {

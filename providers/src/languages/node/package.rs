@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use nodejs_semver::Range;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -30,6 +31,12 @@ pub(super) struct Package {
     pub(super) cache_directories: Option<Vec<String>>,
     pub(super) trusted_dependencies: Option<Value>,
     pub(super) nx: Option<Value>,
+    bin: Option<Value>,
+    directories: Option<Value>,
+    patched_dependencies: Option<Value>,
+    pnpm: Option<Value>,
+    resolutions: Option<Value>,
+    dependencies_meta: Option<Value>,
     dependencies: Dependencies,
     dev_dependencies: Dependencies,
     optional_dependencies: Dependencies,
@@ -42,6 +49,18 @@ impl Package {
             .get(name)?
             .as_str()
             .filter(|script| !script.trim().is_empty())
+    }
+
+    /// The scripts of a name as runners of scripts write it: `build-only`, `npm:build`, `build:*`.
+    pub(super) fn scripts_like(&self, word: &str) -> Vec<(&str, &str)> {
+        let word = word.strip_prefix("npm:").unwrap_or(word);
+        let scripts = self.scripts.iter().flatten();
+        let scripts = scripts.filter(|(name, _)| match word.split_once('*') {
+            Some((start, _)) => !start.is_empty() && name.starts_with(start),
+            None => *name == word,
+        });
+        let texts = scripts.filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)));
+        texts.collect()
     }
 
     pub(super) fn main(&self) -> Option<&str> {
@@ -80,6 +99,40 @@ impl Package {
         .flatten()
     }
 
+    /// Whether it has programs, which a package manager links where they are.
+    pub(super) fn has_programs(&self) -> bool {
+        let directories = self.directories.as_ref();
+        self.bin.is_some() || directories.is_some_and(|all| all.get("bin").is_some())
+    }
+
+    /// The files that pnpm and bun change dependencies with.
+    pub(super) fn patches(&self) -> impl Iterator<Item = &str> {
+        let pnpm = self.pnpm.as_ref();
+        let lists = [
+            self.patched_dependencies.as_ref(),
+            pnpm.and_then(|pnpm| pnpm.get("patchedDependencies")),
+        ];
+        let files = lists.into_iter().flatten().filter_map(Value::as_object);
+        files.flatten().filter_map(|(_, file)| file.as_str())
+    }
+
+    /// A dependency that is a folder or file of the repository, or is changed by one.
+    pub(super) fn local_dependency(&self) -> Option<&str> {
+        let resolutions = self.resolutions.as_ref().and_then(Value::as_object);
+        let all = self
+            .all_dependencies()
+            .chain(resolutions.into_iter().flatten());
+        let mut local = all.filter(|(_, wish)| wish.as_str().is_some_and(is_local));
+        let injected = self.dependencies_meta.as_ref().and_then(Value::as_object);
+        let mut injected = injected
+            .into_iter()
+            .flatten()
+            .filter(|(_, meta)| meta.get("injected") == Some(&Value::Bool(true)));
+        let found = local.next().map(|(name, _)| name);
+        let found = found.or_else(|| injected.next().map(|(name, _)| name));
+        found.map(String::as_str)
+    }
+
     /// Whether a package is installed for the application, at run time or not.
     pub(super) fn uses(&self, name: &str) -> bool {
         self.all_dependencies().any(|(one, _)| one == name)
@@ -97,6 +150,15 @@ impl Package {
             .any(|list| list.contains_key(name))
     }
 
+    /// Whether a package is asked for in no version before a major one.
+    pub(super) fn is_at_least(&self, name: &str, major: u64) -> bool {
+        let mut wishes = self.all_dependencies().filter(|(one, _)| *one == name);
+        let wish = wishes.next().and_then(|(_, wish)| wish.as_str());
+        let range = wish.and_then(|wish| Range::parse(wish).ok());
+        let lowest = range.and_then(|range| range.min_version());
+        wish == Some("latest") || lowest.is_some_and(|lowest| lowest.major() >= major)
+    }
+
     /// Packages that only development needs.
     pub(super) fn for_development(&self) -> BTreeSet<&str> {
         let names = self.dev_dependencies.iter().flatten();
@@ -105,6 +167,12 @@ impl Package {
             .filter(|name| !self.needs(name))
             .collect()
     }
+}
+
+fn is_local(wish: &str) -> bool {
+    ["file:", "link:", "portal:", "patch:", ".", "/"]
+        .iter()
+        .any(|prefix| wish.starts_with(prefix))
 }
 
 /// The package.json at a path; nothing when there is none.
@@ -129,6 +197,7 @@ pub(super) struct Lock {
 struct LockedPackage {
     has_install_script: bool,
     link: bool,
+    resolved: Option<Value>,
     dev: bool,
     bin: Option<Value>,
 }
@@ -147,9 +216,10 @@ impl Lock {
         scripts.map(|(path, _)| package_name(path)).collect()
     }
 
-    /// Whether a package is a folder of the repository.
-    pub(super) fn links(&self) -> bool {
-        self.packages().any(|(_, one)| one.link)
+    /// The folders of the repository that packages are.
+    pub(super) fn links(&self) -> impl Iterator<Item = &str> {
+        let links = self.packages().filter(|(_, one)| one.link);
+        links.map(|(_, one)| one.resolved.as_ref().and_then(Value::as_str).unwrap_or(""))
     }
 
     /// Programs that are there without development dependencies.

@@ -7,9 +7,14 @@ use std::collections::BTreeSet;
 use crate::javascript;
 use crate::plan::PlanError;
 use crate::repo::Repo;
+use crate::version::Tool;
 
+use super::Application;
 use super::framework::words;
+use super::manager::Kind;
 use super::package::Package;
+use super::start::Begin;
+use super::{install, monorepo};
 
 /// Programs that are always there, or that need nothing of their own.
 const PLAIN: [&str; 12] = [
@@ -31,7 +36,7 @@ const PROGRAMS: [(&str, &str); 10] = [
 ];
 
 /// Why a command needs development dependencies, or may.
-pub(super) fn needed_by_command(
+fn needed_by_command(
     package: &Package,
     programs: &BTreeSet<String>,
     command: &str,
@@ -112,14 +117,13 @@ const APART: [&str; 10] = [
     "tests",
 ];
 const PARTS: [&str; 6] = ["config", "d", "spec", "stories", "test", "e2e"];
+/// Packages that only files for their own build import.
+const BUILDERS: [&str; 2] = ["@react-router/dev", "@remix-run/dev"];
 /// More files are not read.
 const LIMIT: usize = 3000;
 
 /// Why the source needs development dependencies at run time, or may: a file that imports one.
-pub(super) fn needed_by_source(
-    repo: &Repo,
-    package: &Package,
-) -> Result<Option<String>, PlanError> {
+fn needed_by_source(repo: &Repo, package: &Package) -> Result<Option<String>, PlanError> {
     let development = package.for_development();
     // A program of TypeScript is compiled; types that it imports are gone then.
     let mut files = repo.glob("**/*.{js,mjs,cjs,jsx,ts,mts,cts,tsx}")?;
@@ -132,7 +136,10 @@ pub(super) fn needed_by_source(
             files.len()
         )));
     }
-    if package.uses("next") && !package.needs("typescript") && repo.is_file("next.config.ts") {
+    // Next.js reads its configuration when it starts, before version 16 with the help of typescript.
+    let old = !package.is_at_least("next", 16);
+    let typed = old && repo.is_file("next.config.ts") && !package.needs("typescript");
+    if package.uses("next") && typed {
         return Ok(Some("next.config.ts needs typescript".to_owned()));
     }
     for file in files {
@@ -140,12 +147,12 @@ pub(super) fn needed_by_source(
             continue;
         };
         let tokens = javascript::tokens(&text);
-        let mut used = javascript::imports(&tokens);
+        let mut used = javascript::imports_at_run_time(&tokens);
         used.extend(javascript::requires(&tokens));
         if let Some(name) = used
             .into_iter()
             .map(package_of)
-            .find(|name| development.contains(name))
+            .find(|name| development.contains(name) && !BUILDERS.contains(name))
         {
             return Ok(Some(format!("{file} imports {name}")));
         }
@@ -163,3 +170,67 @@ fn is_of_program(file: &str) -> bool {
         && !folders.any(|folder| APART.contains(&folder))
         && !parts.any(|part| PARTS.contains(&part))
 }
+
+/// Whether development dependencies go: the command, or why they stay; nothing when it makes no difference.
+pub(super) fn prune(
+    app: &Application,
+    node: &Tool,
+    start: &Begin,
+) -> Result<Option<Result<String, String>>, PlanError> {
+    let (package, manager) = (&app.package, &app.manager);
+    let wish = app.request.setting("PRUNE_DEPS");
+    let wish = wish.map(|value| matches!(value.as_str(), "1" | "true"));
+    if package.for_development().is_empty() || wish == Some(false) {
+        return Ok(None);
+    }
+    match start {
+        Begin::Files(..) => return Ok(None),
+        Begin::Program(program, _) if !program.only.is_empty() => return Ok(None),
+        _ => {}
+    }
+    let own = app.request.setting("NODE_PRUNE_CMD");
+    let Some(command) = own.or_else(|| manager.prune(node).map(str::to_owned)) else {
+        let why = format!("{} cannot do it in place", manager.name());
+        return Ok(Some(Err(why)));
+    };
+    if wish == Some(true) {
+        return Ok(Some(Ok(command)));
+    }
+    if let Some(why) = unsafe_with(app) {
+        return Ok(Some(Err(why.to_owned())));
+    }
+    let bundled = matches!(start, Begin::Program(program, _) if program.bundled);
+    let why = match start {
+        Begin::Command(command, _) => needed_by_command(package, &app.lock.programs(), command, 0),
+        Begin::Nothing => Some("nothing says how to start".to_owned()),
+        _ => None,
+    };
+    let why = match why {
+        None if !bundled => needed_by_source(app.request.repo, package)?,
+        why => why,
+    };
+    Ok(Some(why.map_or(Ok(command), Err)))
+}
+
+/// Why the manager's command would do more than take development dependencies away.
+fn unsafe_with(app: &Application) -> Option<&'static str> {
+    let (package, manager) = (&app.package, &app.manager);
+    if monorepo::is_monorepo(app.request.repo, package) {
+        return Some("there are several packages");
+    }
+    if manager.lock.is_none() && manager.kind != Kind::Npm {
+        return Some("there is no lock file");
+    }
+    // These install anew: scripts would run again, and what scripts made would be gone.
+    let scripts = install::lifecycle(package).is_some() || package.trusted_dependencies.is_some();
+    match manager.kind {
+        Kind::Bun if scripts => Some("install scripts would run again"),
+        Kind::Bun | Kind::Yarn if install::generates(package) => {
+            Some("what was generated into node_modules would go, too")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
