@@ -144,7 +144,10 @@ examples! {
     apt_packages: "apt-packages",
     bun_http: "bun-http",
     deno_http: "deno-http",
+    clojure_lein: "clojure-lein",
+    cobol_hello: "cobol-hello",
     cpp_cmake: "cpp-cmake",
+    crystal_http: "crystal-http",
     elixir_http: "elixir-http",
     go_http: "go-http",
     lua_hello: "lua-hello",
@@ -165,15 +168,18 @@ examples! {
     python_psycopg2: "python-psycopg2",
     ruby_webrick: "ruby-webrick",
     rust_http: "rust-http",
+    scala_sbt: "scala-sbt",
     shell_script: "shell-script",
     static_site: "static-site",
     staticfile_nginx: "staticfile-nginx",
+    zig_http: "zig-http",
     }
     all: {
     go_cgo: "go-cgo",
     go_cmd: "go-cmd",
     go_workspace: "go-workspace",
     java_spring_boot: "java-spring-boot",
+    clojure_tools: "clojure-tools",
     cpp_meson: "cpp-meson",
     haskell_cabal: "haskell-cabal",
     ocaml_dune: "ocaml-dune",
@@ -188,6 +194,7 @@ examples! {
     node_yarn_berry: "node-yarn-berry",
     php_composer_autoload: "php-composer-autoload",
     php_vite: "php-vite",
+    swift_hello: "swift-hello",
     }
 }
 

@@ -405,6 +405,10 @@ mod tests {
             ("go.mod", "go"),
             ("composer.json", "php"),
             ("Gemfile", "ruby"),
+            ("shard.yml", "crystal"),
+            ("Package.swift", "swift"),
+            ("build.zig", "zig"),
+            ("index.cbl", "cobol"),
             ("index.html", "staticfile"),
             ("start.sh", "shell"),
         ] {

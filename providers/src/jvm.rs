@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::languages::quote;
 use crate::plan::PlanError;
 use crate::provider::{Evidence, Request};
 use crate::read;
@@ -50,6 +51,27 @@ pub(crate) fn jdk(candidates: &[Candidate]) -> Result<Tool, PlanError> {
 /// What runs the programs that a JDK makes, as in a plan.
 pub(crate) fn jre(jdk: &Tool) -> String {
     format!("jre@{}", jdk.range)
+}
+
+/// The command that starts a jar, with an option for Java.
+pub(crate) fn java(option: Option<&str>, jar: &str) -> String {
+    let option = option.map_or(String::new(), |option| format!("{option} "));
+    format!("java {option}$JAVA_OPTS -jar {jar}")
+}
+
+/// The shell finds the program's jar by a pattern: not the sources, the documentation, or what the program was made of.
+pub(crate) fn found_jar(pattern: &str) -> String {
+    let front = if pattern.starts_with('-') { "./" } else { "" };
+    // What stands between the stars is quoted where it has to be; a dash is an option in front alone.
+    let parts = pattern.split('*').map(|part| {
+        let word = quote(&format!("_{part}"));
+        word.strip_prefix('_')
+            .map_or_else(|| word.replacen('_', "", 1), str::to_owned)
+    });
+    let pattern = parts.collect::<Vec<_>>().join("*");
+    format!(
+        "$(ls -1 {front}{pattern} | grep -vE '(-(sources|javadoc|tests|plain)\\.jar$)|/original-' | head -n 1)"
+    )
 }
 
 /// The line of a version: `21` of `temurin-21.0.1+12`, `8` of `1.8.0_292`. Updates of a line fix its faults alone. What has no number stays.
@@ -152,6 +174,14 @@ mod tests {
         assert_eq!(wish("17"), "21");
         assert_eq!(wish("23"), "25");
         assert_eq!(wish("1.7"), "17");
+    }
+
+    #[test]
+    fn patterns_are_quoted_between_their_stars() {
+        let found = |pattern: &str| found_jar(pattern).split(" |").next().unwrap().to_owned();
+        assert_eq!(found("a/target/*.jar"), "$(ls -1 a/target/*.jar");
+        assert_eq!(found("scala-*/*-x y.jar"), "$(ls -1 scala-*/*'-x y.jar'");
+        assert_eq!(found("-a/*.jar"), "$(ls -1 ./-a/*.jar");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The languages, in nixpacks' order. One line a language.
 
 pub mod bun;
+pub mod clojure;
+pub mod cobol;
 pub mod cpp;
+pub mod crystal;
 pub mod csharp;
 pub mod dart;
 pub mod deno;
@@ -20,31 +23,40 @@ pub mod php;
 pub mod python;
 pub mod ruby;
 pub mod rust;
+pub mod scala;
 pub mod scheme;
 pub mod shell;
 pub mod staticfile;
+pub mod swift;
+pub mod zig;
 
 use crate::provider::Provider;
 
 /// Every provider.
 pub const ALL: &[&dyn Provider] = &[
+    &crystal::Crystal,
     &csharp::CSharp,
     &dart::Dart,
     &elixir::Elixir,
     &deno::Deno,
     &fsharp::FSharp,
+    &clojure::Clojure,
     &gleam::Gleam,
     &go::Go,
     &scheme::Scheme,
     &haskell::Haskell,
     &java::Java,
     &lunatic::Lunatic,
+    &scala::Scala,
     &php::Php,
     &ruby::Ruby,
     &node::Node,
     &python::Python,
     &rust::Rust,
+    &swift::Swift,
     &staticfile::Staticfile,
+    &zig::Zig,
+    &cobol::Cobol,
     &shell::Shell,
     &bun::Bun,
     &cpp::Cpp,

@@ -83,6 +83,8 @@ pub(crate) fn beside_program(repo: &Repo) -> Result<Vec<String>, PlanError> {
                     | "examples"
                     | "build"
                     | "lib"
+                    | "spec"
+                    | "Tests"
             );
             if repo.is_dir(&path) && !aside && !first.starts_with('.') && !found.iter().any(below) {
                 found.push(path);

@@ -77,6 +77,23 @@ const LIBRARIES: &[Library] = &[
     library("zstd.dev", "zstd.out", &["zstd", "libzstd"]),
 ];
 
+/// Libraries and packages that come with the compiler or a build tool, and need nothing.
+const BROUGHT: &[&str] = &[
+    "threads",
+    "pkgconfig",
+    "python3",
+    "python",
+    "git",
+    "doxygen",
+    "openmp",
+    "c",
+    "m",
+    "dl",
+    "pthread",
+    "rt",
+    "stdc++fs",
+];
+
 /// What some libraries need together; each list is sorted and has nothing twice.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
@@ -99,6 +116,17 @@ impl Needs {
             .map(|entry| (*entry).to_owned())
     }
 
+    /// One for each library that nothing is known of.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let brought = |name: &str| BROUGHT.contains(&name.to_ascii_lowercase().as_str());
+        let unknown = self.unknown.iter().filter(|name| !brought(name));
+        unknown
+            .map(|name| {
+                format!("the library {name} is not known; name its packages with NIXPACKS_APT_PKGS if the build needs it")
+            })
+            .collect()
+    }
+
     /// The entries of `start.nixPkgs`.
     pub(crate) fn kept(&self) -> Vec<String> {
         self.run.iter().map(|entry| (*entry).to_owned()).collect()
@@ -110,10 +138,9 @@ pub(crate) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Needs {
     let mut needs = Needs::default();
     for name in names {
         let lower = name.to_ascii_lowercase();
-        let Some(library) = LIBRARIES
-            .iter()
-            .find(|library| library.names.contains(&lower.as_str()))
-        else {
+        let known = |name: &str| LIBRARIES.iter().find(|one| one.names.contains(&name));
+        let stem = lower.strip_prefix("lib").unwrap_or(&lower);
+        let Some(library) = known(&lower).or_else(|| known(stem)) else {
             needs.unknown.push(name.to_owned());
             continue;
         };

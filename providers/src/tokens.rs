@@ -5,10 +5,12 @@
 /// How a language writes comments and strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// `//`, nested or plain `/* */`, `"..."`, `"""..."""`: Swift. Zig too, whose lines of `\\` are strings.
+    /// `//`, nested or plain `/* */`, `"..."`, `"""..."""`: Swift. Zig too, whose lines of `\\` and letters as `'"'` are strings.
     Slashes,
-    /// As `Slashes`, with `'...'` and `'''...'''` too: Groovy. Kotlin and Scala fit as well.
+    /// As `Slashes`, with `'...'` and `'''...'''` too: Groovy. Kotlin fits as well.
     Groovy,
+    /// As `Slashes`, with comments in comments, `'x'`, and names in backticks: Scala. The end of a line is a sign.
+    Scala,
     /// `#`, `#[[ ]]`, `"..."`, `[[...]]`; arguments need no quotes: `CMake`.
     Cmake,
     /// `#`, `'...'`, `'''...'''`: Meson.
@@ -56,7 +58,13 @@ pub(crate) fn tokens(text: &str, style: Style) -> Vec<Token> {
         if let Some(after) = comment(rest, style) {
             rest = after;
         } else if first.is_whitespace() {
+            if first == '\n' && style == Style::Scala && found.last() != Some(&Token::Sign('\n')) {
+                found.push(Token::Sign('\n'));
+            }
             rest = after_first(rest);
+        } else if let Some((word, after)) = name_in_backticks(rest, style) {
+            found.push(Token::Word(word.to_owned()));
+            rest = after;
         } else if let Some((content, after)) = string(rest, style) {
             found.push(Token::Text(content));
             rest = after;
@@ -86,7 +94,7 @@ fn after_first(text: &str) -> &str {
 fn in_word(letter: char, style: Style) -> bool {
     match style {
         Style::Cmake => !letter.is_whitespace() && !"()#\"".contains(letter),
-        Style::Slashes | Style::Groovy | Style::Meson | Style::Dashes => {
+        Style::Slashes | Style::Groovy | Style::Scala | Style::Meson | Style::Dashes => {
             letter.is_alphanumeric() || letter == '_'
         }
         Style::Hash => letter.is_alphanumeric() || "_?!".contains(letter),
@@ -98,6 +106,11 @@ fn in_word(letter: char, style: Style) -> bool {
 fn comment(text: &str, style: Style) -> Option<&str> {
     let after = |end: &str| text.find(end).map_or("", |at| &text[at + end.len()..]);
     match style {
+        // The end of the line is no part of it.
+        Style::Scala if text.starts_with("//") => {
+            Some(&text[text.find('\n').unwrap_or(text.len())..])
+        }
+        Style::Scala if text.starts_with("/*") => Some(after_nested(text)),
         Style::Slashes | Style::Groovy if text.starts_with("//") => Some(after("\n")),
         Style::Slashes | Style::Groovy if text.starts_with("/*") => Some(after("*/")),
         Style::Cmake if text.starts_with("#[[") => Some(after("]]")),
@@ -109,11 +122,54 @@ fn comment(text: &str, style: Style) -> Option<&str> {
     }
 }
 
+/// What follows a comment that may have others in it.
+fn after_nested(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let mut rest = text;
+    loop {
+        if let Some(after) = rest.strip_prefix("/*") {
+            depth += 1;
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("*/") {
+            depth -= 1;
+            rest = after;
+            if depth == 0 {
+                return rest;
+            }
+        } else if rest.is_empty() {
+            return rest;
+        } else {
+            rest = after_first(rest);
+        }
+    }
+}
+
+fn name_in_backticks(text: &str, style: Style) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('`').filter(|_| style == Style::Scala)?;
+    inner.split_once('`')
+}
+
+/// What follows a character such as `'x'` or `'\n'`; `'name` is a symbol instead.
+fn character(text: &str) -> Option<(String, &str)> {
+    let inner = text.strip_prefix('\'')?;
+    let escaped = inner.strip_prefix('\\');
+    let length = match escaped {
+        Some(after) if after.starts_with('u') => 6,
+        Some(after) => 1 + after.chars().next()?.len_utf8(),
+        None => inner.chars().next()?.len_utf8(),
+    };
+    let (content, after) = inner.split_at_checked(length)?;
+    Some((content.to_owned(), after.strip_prefix('\'')?))
+}
+
 /// A string that the text starts with, and what follows it.
 fn string(text: &str, style: Style) -> Option<(String, &str)> {
+    if style == Style::Scala && text.starts_with('\'') {
+        return character(text);
+    }
     let long = match style {
         Style::Groovy if text.starts_with('\'') => "'''",
-        Style::Slashes | Style::Groovy | Style::Hash | Style::Lisp => "\"\"\"",
+        Style::Slashes | Style::Groovy | Style::Scala | Style::Hash | Style::Lisp => "\"\"\"",
         Style::Cmake | Style::Dashes => "[[",
         Style::Meson => "'''",
     };
@@ -131,8 +187,8 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
     }
     let quotes = match style {
         Style::Meson => "'",
-        Style::Groovy | Style::Hash | Style::Dashes => "'\"",
-        Style::Slashes | Style::Cmake | Style::Lisp => "\"",
+        Style::Slashes | Style::Groovy | Style::Hash | Style::Dashes => "'\"",
+        Style::Scala | Style::Cmake | Style::Lisp => "\"",
     };
     let quote = text
         .chars()
@@ -259,6 +315,31 @@ mod tests {
             ]
         );
         assert_eq!(tokens("\"ünclosed", Style::Slashes), [text("ünclosed")]);
+    }
+
+    #[test]
+    fn lines_of_scala_end_and_symbols_are_no_strings() {
+        assert_eq!(
+            tokens(
+                "a /* b /* c */ \n d */ := '\"' // e\n\n`f-g` 'h '\\'' \"\"\"i\"\"\" 'ü' '",
+                Style::Scala
+            ),
+            [
+                word("a"),
+                Token::Sign(':'),
+                Token::Sign('='),
+                text("\""),
+                Token::Sign('\n'),
+                word("f-g"),
+                Token::Sign('\''),
+                word("h"),
+                text("\\'"),
+                text("i"),
+                text("ü"),
+                Token::Sign('\''),
+            ]
+        );
+        assert_eq!(tokens("/* /* */ a", Style::Scala), []);
     }
 
     #[test]

@@ -19,12 +19,14 @@ mod node;
 mod python;
 mod releases;
 mod rust;
+mod zig;
 
 pub(crate) use go::go;
 pub(crate) use grammar::Grammar;
 pub(crate) use node::{is_part_of, node};
 pub(crate) use python::python;
 pub(crate) use rust::{edition as rust_of_edition, rust};
+pub(crate) use zig::{MINIMUM as ZIG_MINIMUM, zig};
 
 /// A longer text is no version.
 const LENGTH_LIMIT: usize = 200;

@@ -169,6 +169,18 @@ const RACK: File = ("config.ru", "run App\n");
 const PAGE: File = ("index.html", "<p>\n");
 const STATICFILE: File = ("Staticfile", "root: public\n");
 const PUBLIC: File = ("public/index.html", "<p>\n");
+const LEIN: File = ("project.clj", "(defproject example \"1\")\n");
+const DEPS: File = ("deps.edn", "{}\n");
+const SBT: File = ("build.sbt", "name := \"example\"\n");
+const POM: File = ("pom.xml", "<project/>\n");
+const SHARD: File = ("shard.yml", "name: a\ntargets:\n  a:\n    main: src/a.cr\n");
+const SWIFT: File = (
+    "Package.swift",
+    "let package = Package(name: \"a\", targets: [.executableTarget(name: \"a\")])\n",
+);
+const BUILD_ZIG: File = ("build.zig", "pub fn build(b: *B) void { _ = b; }\n");
+const ZIG: File = ("main.zig", "pub fn main() void {}\n");
+const COBOL: File = ("index.cbl", "       ID DIVISION.\n");
 const SCRIPT: File = ("start.sh", "#!/bin/bash\necho\n");
 
 /// Files, the provider that builds them, and a part of what `explain` says of the choice.
@@ -197,7 +209,20 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[("x.ts", "import 'jsr:@std/x'")], "deno", "it imports jsr:@std/x"),
     (&[BUN], "bun", "found at the root"),
     (&[("run.sh", "#!/bin/sh\n")], "shell", "a script at the root"),
+    (&[LEIN], "clojure", "found at the root"),
+    (&[DEPS], "clojure", "found at the root"),
+    (&[SBT], "scala", "found at the root"),
+    (&[SHARD], "crystal", "found at the root"),
+    (&[("shard.yml", "name: a\n")], "crystal", "there is no target in it"),
+    (&[SWIFT], "swift", "found at the root"),
+    (&[BUILD_ZIG], "zig", "found at the root"),
+    (&[ZIG], "zig", "found, without a build.zig"),
+    (&[COBOL], "cobol", "found at the root"),
     // Two manifests: the table of pairs decides.
+    (&[SHARD, PACKAGE], "crystal", "node (package.json): a server often keeps a package.json"),
+    (&[BUILD_ZIG, PACKAGE], "zig", "node (package.json): a server often keeps a package.json"),
+    (&[SWIFT, GO_MOD], "go", "swift (Package.swift): both are whole programs; nixpacks takes the first"),
+    (&[BUILD_ZIG, ("CMakeLists.txt", "")], "zig", "cpp (CMakeLists.txt): both are whole programs"),
     (&[GO_MOD, PACKAGE], "go", "node (package.json): a server often keeps a package.json"),
     (&[GO_MOD, REQUIREMENTS], "go", "python (requirements.txt): Python beside another language's manifest is tooling"),
     (&[PACKAGE, REQUIREMENTS], "node", "python (requirements.txt): Python beside a package.json is mostly tooling"),
@@ -210,17 +235,27 @@ const MATRIX: &[(&[File], &str, &str)] = &[
     (&[GEMFILE, RACK, PACKAGE], "ruby", "node (package.json): a server often keeps a package.json"),
     (&[DENO, PACKAGE], "deno", "node (package.json): a server often keeps a package.json"),
     (&[DENO, GO_MOD], "deno", "go (go.mod): both are whole programs; nixpacks takes the first"),
+    (&[LEIN, PACKAGE], "clojure", "node (package.json): a server often keeps a package.json"),
+    (&[SBT, PACKAGE], "scala", "node (package.json): a server often keeps a package.json"),
+    (&[POM, SBT], "java", "scala (build.sbt): both are whole programs; nixpacks takes the first"),
+    (&[POM, LEIN], "clojure", "java (pom.xml): both are whole programs; nixpacks takes the first"),
     // Two programs or pages without a manifest: the same table.
     (&[GO, PYTHON], "go", "python (main.py): Python beside another language's manifest is tooling"),
     (&[GO, PAGE], "go", "staticfile (index.html): the pages are what the program builds or serves"),
     (&[PYTHON, PAGE], "python", "staticfile (index.html): the pages are what the program builds or serves"),
+    (&[COBOL, PYTHON], "cobol", "python (main.py): Python beside another language's manifest is tooling"),
+    (&[ZIG, PAGE], "zig", "staticfile (index.html): the pages are what the program builds or serves"),
     (&[PUBLIC, SCRIPT], "staticfile", "shell (start.sh): nixpacks serves such a repository"),
     // A stronger sign beats a weaker one, whatever the table says of the pair.
     (&[REQUIREMENTS, PACKAGE_OF_TOOLS], "python", "node (package.json): a weaker sign"),
     (&[GEMFILE, PACKAGE], "node", "ruby (Gemfile): a weaker sign"),
     (&[PHP, PAGE], "php", "staticfile (index.html): a weaker sign"),
+    (&[PACKAGE, DEPS], "node", "clojure (deps.edn): a weaker sign"),
     (&[REQUIREMENTS, GO], "python", "go (main.go): a weaker sign"),
     (&[PACKAGE, GO], "node", "go (main.go): a weaker sign"),
+    (&[PACKAGE, ZIG], "node", "zig (main.zig): a weaker sign"),
+    (&[PACKAGE, COBOL], "node", "cobol (index.cbl): a weaker sign"),
+    (&[PACKAGE, ("shard.yml", "name: a\n")], "node", "crystal (shard.yml): a weaker sign"),
     (&[PACKAGE, PYTHON], "node", "python (main.py): a weaker sign"),
     (&[PACKAGE, PAGE], "node", "staticfile (index.html): a weaker sign"),
     (&[PACKAGE, PUBLIC], "node", "staticfile (public): a weaker sign"),

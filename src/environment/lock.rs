@@ -344,12 +344,13 @@ fn fit(tool: &str, version: &Version, ranges: &[Range]) -> Option<Fit> {
     if ranges.iter().all(|range| range.allows_any(&line)) {
         return Some(Fit::Patch);
     }
+    let (_, oldest) = NEWER_WILL_DO.iter().find(|(name, _)| *name == tool)?;
     let newer = |range: &Range| {
         range
             .min_version()
-            .is_some_and(|least| least <= *version && least.major() == version.major())
+            .is_some_and(|least| least <= *version && least.major() >= *oldest)
     };
-    (NEWER_WILL_DO.contains(&tool) && ranges.iter().all(newer)).then_some(Fit::Newer)
+    ranges.iter().all(newer).then_some(Fit::Newer)
 }
 
 /// Tools of Debian's decide the suite of the whole root: the first in which every tool fits, the better the fit the sooner.
@@ -763,6 +764,22 @@ mod tests {
         assert_eq!(suite("3.11.9").unwrap(), "bookworm");
         let error = suite("3.12").unwrap_err().to_string();
         assert!(error.contains("3.13.5 (trixie)"), "{error}");
+    }
+
+    #[test]
+    fn compilers_that_promise_it_build_what_was_made_for_older_ones() {
+        let fit_of = |tool, range: &str| {
+            let ranges = [Range::parse(range).unwrap()];
+            offer(tool, &ranges, "trixie").map(|(_, fit)| fit)
+        };
+        assert_eq!(fit_of("crystal", "1"), Some(Fit::Exact));
+        assert_eq!(fit_of("crystal", "1.10.1"), Some(Fit::Newer));
+        assert_eq!(fit_of("crystal", "0.36.1"), None);
+        assert_eq!(fit_of("crystal", ">=1.16"), None);
+        assert_eq!(fit_of("swift", "5.9"), Some(Fit::Newer));
+        assert_eq!(fit_of("swift", "4.2"), None);
+        assert_eq!(fit_of("swift", ">=6.2"), None);
+        assert_eq!(fit_of("ghc", "9.2"), None);
     }
 
     #[test]

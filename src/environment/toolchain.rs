@@ -8,6 +8,7 @@ use super::http::Client;
 use super::lock::{Artifact, LockedToolchain, highest, parse_ranges};
 use super::{EnvironmentError, Registry, Sources};
 
+mod clojure;
 mod golang;
 mod maven;
 mod npm;
@@ -87,16 +88,16 @@ pub(super) fn lock(
                 .entry(companion.package.name(architecture))
                 .or_insert_with(|| scope.spawn(move || asking.offers(&companion.package)));
         }
+        let libraries = scope.spawn(move || libraries(tool, asking));
         let (version, own) = choose(tool, &meant, &parsed, asking)?;
         let mut artifacts = vec![own];
         for companion in tool.companions.iter().filter(|c| covers(c.with, &version)) {
             if let Some(thread) = asked.remove(companion.package.name(architecture)) {
-                let offers = thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                let offers = joined(thread)?;
                 artifacts.push(accompany(&companion.package, &version, offers.as_ref())?);
             }
         }
+        artifacts.extend(joined(libraries)?);
         Ok::<_, EnvironmentError>((version, artifacts))
     })?;
     Ok(LockedToolchain {
@@ -107,6 +108,33 @@ pub(super) fn lock(
         run: false,
         artifacts,
     })
+}
+
+/// How many libraries are asked for at the same time.
+const AT_ONCE: usize = 8;
+
+/// The jars that a tool loads, in the table's order.
+fn libraries(tool: &Toolchain, asking: Asking<'_>) -> Result<Vec<Artifact>, EnvironmentError> {
+    let mut found = Vec::new();
+    for some in tool.libraries.chunks(AT_ONCE) {
+        let artifacts: Result<Vec<_>, _> = std::thread::scope(|scope| {
+            let one = |(name, version): &(&'static str, &'static str)| {
+                let (name, version) = (*name, *version);
+                scope.spawn(move || maven::artifact(name, version, asking))
+            };
+            let threads: Vec<_> = some.iter().map(one).collect();
+            threads.into_iter().map(joined).collect()
+        });
+        found.extend(artifacts?);
+    }
+    Ok(found)
+}
+
+/// What a thread came to; its panic goes on here.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The best version of a tool among all packages that can have it, and its file.

@@ -248,22 +248,6 @@ fn meson(
     Ok(())
 }
 
-/// Packages that come with the compiler or the tool, and need nothing.
-const BUILT_IN: &[&str] = &[
-    "threads",
-    "pkgconfig",
-    "python3",
-    "python",
-    "git",
-    "doxygen",
-    "openmp",
-    "m",
-    "dl",
-    "pthread",
-    "rt",
-    "stdc++fs",
-];
-
 fn decide(facts: &Facts) -> Proposal {
     let mut proposal = Proposal {
         metadata: strings(&["cpp"]),
@@ -281,7 +265,7 @@ fn decide(facts: &Facts) -> Proposal {
         .decisions
         .push(Decision::new("build", tool, "its manifest is at the root"));
     proposal.decisions.extend(facts.needs.decisions.clone());
-    proposal.warnings = unknown(&facts.needs);
+    proposal.warnings = facts.needs.warnings();
     proposal.plan.phase("setup").nix_pkgs = Some(tools(tool, facts));
     let program = program(&facts.manifest);
     let mut lines = strings(&commands);
@@ -342,16 +326,6 @@ fn tools(tool: &str, facts: &Facts) -> Vec<String> {
     }
     tools.extend(facts.needs.asked());
     tools
-}
-
-fn unknown(needs: &Needs) -> Vec<String> {
-    let built_in = |name: &str| BUILT_IN.contains(&name.to_ascii_lowercase().as_str());
-    let unknown = needs.unknown.iter().filter(|name| !built_in(name));
-    unknown
-        .map(|name| {
-            format!("the library {name} is not known; name its packages with NIXPACKS_APT_PKGS if the build needs it")
-        })
-        .collect()
 }
 
 /// The program to start: the project's namesake, else the first whose name is no expression.

@@ -9,7 +9,7 @@
 mod gradle;
 mod maven;
 
-use crate::jvm;
+use crate::jvm::{self, found_jar, java};
 use crate::leftovers;
 use crate::plan::{PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
@@ -175,20 +175,6 @@ fn framework(mentions: impl Fn(&str) -> bool) -> Option<(&'static str, &'static 
         .map(|(_, name, option)| (*name, *option))
 }
 
-/// The command that starts a jar.
-fn java(option: Option<&str>, jar: &str) -> String {
-    let option = option.map_or(String::new(), |option| format!("{option} "));
-    format!("java {option}$JAVA_OPTS -jar {jar}")
-}
-
-/// The shell finds the program's jar: not the sources, the documentation, or what the program was made of.
-fn found_jar(folder: &str, pattern: &str) -> String {
-    let folder = quote(folder);
-    format!(
-        "$(ls -1 {folder}/{pattern} | grep -vE '(-(sources|javadoc|tests|plain)\\.jar$)|/original-' | head -n 1)"
-    )
-}
-
 /// What to start and what of it the image keeps.
 struct Program {
     command: String,
@@ -273,8 +259,9 @@ fn maven_program(models: &[Pom]) -> Program {
         reason = "the archive of the module that makes a program";
     } else {
         let pattern = format!("*.{}", module.ending());
-        jar = found_jar(&below("target"), &pattern);
-        files.push(below(&format!("target/{pattern}")));
+        let path = below(&format!("target/{pattern}"));
+        jar = found_jar(&path);
+        files.push(path);
         reason = "the only archive that is a program; its name is known after the build";
     }
     files.extend(module.libraries.iter().map(|folder| below(folder)));

@@ -127,10 +127,12 @@ const TABLE: &[Releases] = &[
     ] },
     // The newest that the default Debian suite has. Each release replaces the one before it; a line lives six weeks.
     Releases { tool: "rust", default: "1.96", lines: &[lasting("1.96", "")] },
+    // The launcher fetches the sbt that a build asks for; most plugins are not yet there for 2.
+    Releases { tool: "sbt", default: "1", lines: &[lasting("2", ""), lasting("1", "")] },
     // The version of the default Debian suite.
     Releases { tool: "swift", default: "6.0", lines: &[lasting("6.0", "")] },
     // Before 1.0 each minor release breaks programs; build.zig.zon has said since 0.14 which one it is for.
-    Releases { tool: "zig", default: "0.15", lines: &[lasting("0.16", ""), lasting("0.15", ""), lasting("0.14", ""), lasting("0.13", "")] },
+    Releases { tool: "zig", default: "0.15", lines: &[lasting("0.17", ""), lasting("0.16", ""), lasting("0.15", ""), lasting("0.14", ""), lasting("0.13", "")] },
 ];
 
 #[cfg(test)]

@@ -112,5 +112,5 @@ pub const SUITED: &[Suited] = &[
     suited("swift", "trixie", "6.0.3", "swiftlang libc6-dev libstdc++-14-dev"),
 ];
 
-/// Tools whose newer versions of the same major build what was made for older ones, by their own promise.
-pub const NEWER_WILL_DO: [&str; 1] = ["rust"];
+/// Tools whose newer versions build what was made for older ones, by their own promise, and the oldest major that this holds for.
+pub const NEWER_WILL_DO: [(&str, u64); 3] = [("crystal", 1), ("rust", 1), ("swift", 5)];

@@ -36,7 +36,7 @@ pub(crate) fn not_in_run_base() -> Vec<&'static str> {
 }
 
 /// What a build root has besides the essential packages.
-const BASE: [&str; 18] = [
+const BASE: [&str; 19] = [
     "apt",
     "base-files",
     "bash",
@@ -48,6 +48,8 @@ const BASE: [&str; 18] = [
     "gzip",
     "libatomic1",
     "libstdc++6",
+    // Debian's own awk; the first that provides one would be a larger one.
+    "mawk",
     "netbase",
     "procps",
     "sed",

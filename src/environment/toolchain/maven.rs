@@ -66,48 +66,56 @@ impl Offers for Versions<'_> {
         &self.all
     }
 
-    /// The jar, with the hash that it has now: the repository's own hash of it may be a weak one.
     fn artifact(&self, version: &str) -> Result<Artifact, EnvironmentError> {
-        let endpoint = self.asking.sources.endpoint(Registry::Maven)?;
-        let client = self.asking.client;
-        let folder = folder(self.coordinates);
-        let artifact = folder.rsplit('/').next().unwrap_or_default();
-        let file = format!("{folder}/{version}/{artifact}-{version}.jar");
-        let jar = client.needed(endpoint, &file, "*/*", JAR_LIMIT)?;
-        let sha256 = hex::encode(Sha256::digest(&jar));
-        let promised = |kind: &str| -> Result<Option<String>, EnvironmentError> {
-            let bytes = client.document(endpoint, &format!("{file}.{kind}"), "*/*", HASH_LIMIT)?;
-            Ok(bytes.and_then(|bytes| first_word(&bytes)))
-        };
-        let (expected, found) = match promised("sha256")? {
-            Some(expected) => (expected, sha256.clone()),
-            None => match promised("sha1")? {
-                Some(expected) => (expected, hex::encode(<Sha1 as sha1::Digest>::digest(&jar))),
-                None => {
-                    return Err(EnvironmentError::Malformed {
-                        what: file,
-                        reason: "the repository has no hash of it".to_owned(),
-                    });
-                }
-            },
-        };
-        if expected != found {
-            return Err(EnvironmentError::Mismatch {
-                what: file,
-                expected,
-                found,
-                authority: "the repository",
-            });
-        }
-        Ok(Artifact {
-            registry: Registry::Maven.name().to_owned(),
-            name: self.coordinates.to_owned(),
-            version: version.to_owned(),
-            file,
-            hash: format!("sha256:{sha256}"),
-            size: Some(jar.len() as u64),
-        })
+        artifact(self.coordinates, version, self.asking)
     }
+}
+
+/// The jar of a version, with the hash that it has now: the repository's own hash of it may be a weak one.
+pub(super) fn artifact(
+    coordinates: &str,
+    version: &str,
+    asking: Asking<'_>,
+) -> Result<Artifact, EnvironmentError> {
+    let endpoint = asking.sources.endpoint(Registry::Maven)?;
+    let client = asking.client;
+    let folder = folder(coordinates);
+    let artifact = folder.rsplit('/').next().unwrap_or_default();
+    let file = format!("{folder}/{version}/{artifact}-{version}.jar");
+    let jar = client.needed(endpoint, &file, "*/*", JAR_LIMIT)?;
+    let sha256 = hex::encode(Sha256::digest(&jar));
+    let promised = |kind: &str| -> Result<Option<String>, EnvironmentError> {
+        let bytes = client.document(endpoint, &format!("{file}.{kind}"), "*/*", HASH_LIMIT)?;
+        Ok(bytes.and_then(|bytes| first_word(&bytes)))
+    };
+    let (expected, found) = match promised("sha256")? {
+        Some(expected) => (expected, sha256.clone()),
+        None => match promised("sha1")? {
+            Some(expected) => (expected, hex::encode(<Sha1 as sha1::Digest>::digest(&jar))),
+            None => {
+                return Err(EnvironmentError::Malformed {
+                    what: file,
+                    reason: "the repository has no hash of it".to_owned(),
+                });
+            }
+        },
+    };
+    if expected != found {
+        return Err(EnvironmentError::Mismatch {
+            what: file,
+            expected,
+            found,
+            authority: "the repository",
+        });
+    }
+    Ok(Artifact {
+        registry: Registry::Maven.name().to_owned(),
+        name: coordinates.to_owned(),
+        version: version.to_owned(),
+        file,
+        hash: format!("sha256:{sha256}"),
+        size: Some(jar.len() as u64),
+    })
 }
 
 /// The hash in a file of one, which may name the file after it.

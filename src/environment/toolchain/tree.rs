@@ -10,9 +10,9 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Layout, Package, named};
+use super::{Layout, Package, Toolchain, named};
 use crate::environment::lock::{Artifact, LockedToolchain};
-use crate::environment::{EnvironmentError, io_error};
+use crate::environment::{EnvironmentError, Registry, io_error};
 use crate::unpack::{Limits, Root, UnpackOptions, unpack_tar};
 
 /// No toolchain that is known has a quarter of either.
@@ -62,22 +62,44 @@ pub(crate) fn make(
             artifact,
             file,
         };
-        target.place(layout(&toolchain.tool, artifact)?)?;
+        match made(&toolchain.tool, artifact)? {
+            Made::Package(layout) => target.place(layout)?,
+            Made::Library => target.jar(&library(artifact))?,
+        }
     }
     Ok(())
 }
 
+/// What an artifact of a tool is.
+enum Made {
+    Package(Layout),
+    /// A jar that the tool loads.
+    Library,
+}
+
 /// What the table says of an artifact of a tool.
-fn layout(tool: &str, artifact: &Artifact) -> Result<Layout, EnvironmentError> {
+fn made(tool: &str, artifact: &Artifact) -> Result<Made, EnvironmentError> {
     let is_it = |package: &Package| {
         package.registry.name() == artifact.registry
             && (package.amd64 == artifact.name || package.arm64 == artifact.name)
     };
+    let library = |tool: &Toolchain| {
+        artifact.registry == Registry::Maven.name()
+            && tool
+                .libraries
+                .iter()
+                .any(|(name, _)| *name == artifact.name)
+    };
+    if named(tool).is_some_and(library) {
+        return Ok(Made::Library);
+    }
     let packages = named(tool).into_iter().flat_map(|tool| {
         let companions = tool.companions.iter().map(|companion| companion.package);
         tool.packages.iter().copied().chain(companions)
     });
-    let mut layouts = packages.filter(is_it).map(|package| package.layout);
+    let mut layouts = packages
+        .filter(is_it)
+        .map(|package| Made::Package(package.layout));
     layouts.next().ok_or_else(|| EnvironmentError::Malformed {
         what: "the lock".to_owned(),
         reason: format!(
@@ -85,6 +107,12 @@ fn layout(tool: &str, artifact: &Artifact) -> Result<Layout, EnvironmentError> {
             artifact.registry, artifact.name
         ),
     })
+}
+
+/// The place of a jar that a tool loads.
+fn library(artifact: &Artifact) -> String {
+    let name = artifact.name.replace(':', "_");
+    format!("lib/{name}-{}.jar", artifact.version)
 }
 
 /// One artifact on its way into a tool's folder.
@@ -128,14 +156,27 @@ impl Target<'_> {
                 self.links(links)
             }
             Layout::GoModule => self.go_module(),
-            Layout::Jar { path, name, script } => {
-                let mut jar = File::open(self.file).map_err(io_error("open", self.file))?;
-                self.file(path, 0o644, &mut jar, LIMITS.bytes)?;
+            Layout::Jar {
+                path,
+                name,
+                script,
+                beside,
+            } => {
+                self.jar(path)?;
+                for (path, text) in beside {
+                    self.file(path, 0o644, &mut text.as_bytes(), LIMITS.bytes)?;
+                }
                 let script = script.replace("{folder}", &format!("/{}", self.folder));
                 let bin = format!("bin/{name}");
                 self.file(&bin, 0o755, &mut script.as_bytes(), LIMITS.bytes)
             }
         }
+    }
+
+    /// The archive as it is, at a place below the tool's folder.
+    fn jar(&self, path: &str) -> Result<(), EnvironmentError> {
+        let mut jar = File::open(self.file).map_err(io_error("open", self.file))?;
+        self.file(path, 0o644, &mut jar, LIMITS.bytes)
     }
 
     fn failed(&self) -> impl Fn(crate::unpack::UnpackError) -> EnvironmentError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::jvm;
+use crate::jvm::{self, found_jar, java};
 use crate::plan::PlanError;
 use crate::provider::{Decision, Evidence, Request};
 use crate::read;
@@ -12,7 +12,7 @@ use crate::repo::{self, Repo};
 use crate::tokens::{Style, Token, tokens};
 use crate::version::Candidate;
 
-use super::{Program, Wrapper, found_jar, framework, java, quote};
+use super::{Program, Wrapper, framework, quote};
 
 const WRAPPER: &str = "gradle/wrapper/gradle-wrapper.properties";
 
@@ -226,7 +226,7 @@ impl Gradle {
             _ => ("build/libs", "*.jar"),
         };
         let libraries = repo::join(&folder, libraries);
-        let jar = found_jar(&libraries, pattern);
+        let jar = found_jar(&format!("{libraries}/{pattern}"));
         let quarkus = libraries.ends_with("quarkus-app");
         Program {
             decision: Decision::new("start", jar.clone(), "the jar of the project"),
