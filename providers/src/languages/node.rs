@@ -1,7 +1,7 @@
 //! Node.js applications.
 //!
 //! - Claims: `package.json`
-//! - Version from: `NIXPACKS_NODE_VERSION`; package.json `devEngines.runtime`, `.nvmrc`, `.node-version`, `.tool-versions`, mise.toml or package.json `volta.node` when it lies in `engines.node`; `engines.node`; these
+//! - Version from: `NIXPACKS_NODE_VERSION`; package.json `devEngines.runtime`, `.nvmrc`, `.node-version`, `.tool-versions`, mise.toml or package.json `volta.node` when it lies in `engines.node`; `engines.node`; any of the former
 //! - Installs with: npm, pnpm, yarn or bun, by `packageManager`, `devEngines.packageManager`, the lock file, `engines`
 //! - Builds with: moon, Nx, Turborepo, or the script `build`
 //! - Starts with: moon, Nx, Turborepo; Caddy on the files, or Node.js on the server, that a framework's build makes; the script `start`, package.json `main`, `index.js`, `server.js`

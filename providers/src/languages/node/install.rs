@@ -143,7 +143,7 @@ pub(super) fn caches(app: &Application) -> Vec<String> {
     let cypress = cypress.then_some("/root/.cache/Cypress");
     cypress
         .into_iter()
-        .chain(app.manager.cache())
+        .chain([app.manager.cache()])
         .map(str::to_owned)
         .collect()
 }

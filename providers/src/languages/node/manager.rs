@@ -82,7 +82,13 @@ impl Manager {
                 "yarn install --production --ignore-scripts --frozen-lockfile --prefer-offline",
             ),
             Kind::Bun => Some("rm -rf node_modules && bun i --production --no-save"),
-            Kind::Berry { .. } => None,
+            // Before version 4 this is a plugin.
+            Kind::Berry { .. } if self.is_below(4) => None,
+            Kind::Berry { archives: false } => Some("yarn workspaces focus --production"),
+            // It takes no archive away, and has all of them in its cache.
+            Kind::Berry { archives: true } => {
+                Some("rm -rf .yarn/cache && yarn workspaces focus --production")
+            }
         }
     }
 
@@ -128,28 +134,27 @@ impl Manager {
         }
     }
 
-    pub(super) fn cache(&self) -> Option<&'static str> {
+    pub(super) fn cache(&self) -> &'static str {
         match self.kind {
-            Kind::Npm => Some("/root/.npm"),
-            Kind::Pnpm => Some("/root/.local/share/pnpm/store"),
-            Kind::Yarn => Some("/usr/local/share/.cache/yarn/v6"),
-            Kind::Berry { archives: false } => Some("/root/.yarn/berry/cache"),
-            // The program reads its packages there.
-            Kind::Berry { archives: true } => None,
-            Kind::Bun => Some("/root/.bun"),
+            Kind::Npm => "/root/.npm",
+            Kind::Pnpm => "/root/.local/share/pnpm/store",
+            Kind::Yarn => "/usr/local/share/.cache/yarn/v6",
+            Kind::Berry { .. } => "/root/.yarn/berry/cache",
+            Kind::Bun => "/root/.bun",
         }
     }
 
-    /// Whether it takes the words `include` and `omit`: npm from 7 on.
+    /// Whether its version may lie below a major one.
+    fn is_below(&self, major: u64) -> bool {
+        let version = self.version.as_deref();
+        version.is_some_and(|version| may_be_below(version, major))
+    }
+
+    /// Whether it takes the words `include` and `omit`: npm from 7 on. Node.js 14 has npm 6.
     fn includes(&self, node: &Tool) -> bool {
-        let below = |range: &str, major: u64| {
-            let lowest = Range::parse(range).ok().and_then(|one| one.min_version());
-            lowest.is_some_and(|lowest| lowest.major() < major)
-        };
-        match &self.version {
-            Some(npm) => !below(npm, 7),
-            // Node.js 14 has npm 6.
-            None => !below(&node.range, 15),
+        match self.version {
+            Some(_) => !self.is_below(7),
+            None => !may_be_below(&node.range, 15),
         }
     }
 
@@ -202,4 +207,9 @@ impl Manager {
             Kind::Bun => &["bun.lock", "bun.lockb", "bunfig.toml", ".npmrc"],
         }
     }
+}
+
+fn may_be_below(range: &str, major: u64) -> bool {
+    let lowest = Range::parse(range).ok().and_then(|one| one.min_version());
+    lowest.is_some_and(|lowest| lowest.major() < major)
 }

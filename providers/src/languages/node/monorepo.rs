@@ -25,6 +25,7 @@ pub(super) struct Runner {
     pub(super) build: Option<String>,
     pub(super) start: Option<String>,
     pub(super) caches: Vec<String>,
+    pub(super) variables: &'static [(&'static str, &'static str)],
     pub(super) evidence: Option<Evidence>,
     /// Applications that were not chosen.
     pub(super) others: Vec<String>,
@@ -162,6 +163,11 @@ fn turbo(
         }
     };
     let app = request.setting_with_evidence("TURBO_APP_NAME");
+    // It keeps what it built, and writes the time that it took into logs.
+    let own = members
+        .iter()
+        .map(|member| format!("{}/.turbo", member.folder));
+    let caches = std::iter::once(".turbo".to_owned()).chain(own);
     let start = match (&app, only_starter(members)) {
         (Some((app, _)), _) => Some(manager.run_in(&quote(app), "start")),
         // Without Turborepo nothing is built when it starts, and variables reach the program.
@@ -175,6 +181,9 @@ fn turbo(
             None => turbo("build"),
         }),
         start,
+        caches: caches.collect(),
+        // It writes down a number of its own for each machine, in the image too.
+        variables: &[("TURBO_TELEMETRY_DISABLED", "1")],
         evidence: Some(app.map_or_else(
             || Evidence::file(file, "found at the root"),
             |(_, evidence)| evidence,

@@ -86,6 +86,7 @@ pub(super) fn runner(
         // Plugins of Nx infer targets from other files.
         build: Some(build.map_or_else(|| plain("build"), |build| run(build.name(&app, "build")))),
         start: Some(start),
+        caches: vec![".nx".to_owned()],
         evidence: Some(choice.evidence),
         others: choice.others,
         ..Runner::default()

@@ -86,7 +86,7 @@ fn pruned(plan: &mut BuildPlan, facts: &Facts) -> Option<Decision> {
             let prune = plan.phase("prune");
             prune.depends_on = Some(strings(&[after]));
             prune.cmds = Some(vec![command.clone()]);
-            prune.cache_directories = facts.manager.cache().map(|cache| strings(&[cache]));
+            prune.cache_directories = Some(strings(&[facts.manager.cache()]));
             let reason =
                 "nothing that runs uses development dependencies; NIXPACKS_PRUNE_DEPS=0 keeps them";
             Some(Decision::new("prune", command.clone(), reason))
@@ -194,6 +194,7 @@ pub(super) fn variables(
         .into_iter()
         .chain(app.manager.variables(node, request.variables))
         .chain(of_libraries)
+        .chain(app.runner.variables.iter().copied())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }

@@ -221,6 +221,9 @@ fn unsafe_with(app: &Application) -> Option<&'static str> {
     if manager.lock.is_none() && manager.kind != Kind::Npm {
         return Some("there is no lock file");
     }
+    if app.request.repo.is_dir(".yarn/cache") {
+        return Some("the packages are files of the repository");
+    }
     // These install anew: scripts would run again, and what scripts made would be gone.
     let scripts = install::lifecycle(package).is_some() || package.trusted_dependencies.is_some();
     match manager.kind {

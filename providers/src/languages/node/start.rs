@@ -77,7 +77,13 @@ fn scripted(app: &Application) -> Option<Begin> {
     let production = (compiles && app.package.script("build").is_some())
         .then(|| script("start:prod", built))
         .flatten();
-    production.or_else(|| script("start", "the start script"))
+    let of_next = app.package.script("start").map(str::trim) == Some("next start");
+    let reason = if of_next && app.runner.build.is_none() {
+        "the start script; with output: \"standalone\" the image would have only what the server needs"
+    } else {
+        "the start script"
+    };
+    production.or_else(|| script("start", reason))
 }
 
 /// `main`, which the build may have to make, or a file that is usually the program.

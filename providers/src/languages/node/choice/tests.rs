@@ -74,7 +74,10 @@ fn berry_keeps_archives_in_the_application_unless_it_links_node_modules() {
         phase(&archives, "setup").nix_pkgs.unwrap(),
         ["nodejs@24", "yarn@4"]
     );
-    assert_eq!(phase(&archives, "install").cache_directories, None);
+    assert_eq!(
+        phase(&archives, "install").cache_directories.unwrap(),
+        ["/root/.yarn/berry/cache"]
+    );
     assert_eq!(archives.plan.variables["YARN_ENABLE_GLOBAL_CACHE"], "false");
     let linked = with(
         &[

@@ -99,3 +99,26 @@ fn what_was_generated_into_packages_is_not_installed_anew() {
         assert_eq!(proposal.plan.phases.contains_key("prune"), goes, "{lock}");
     }
 }
+
+#[test]
+fn berry_takes_them_away_from_version_4_on() {
+    let lock = ("yarn.lock", "__metadata:\n  version: 8\n");
+    let prune = |version: &str, files: &[(&str, &str)]| {
+        let package = format!(
+            r#"{{"packageManager":"yarn@{version}","scripts":{{"start":"node a.js"}},"devDependencies":{{"x":"1"}}}}"#
+        );
+        let files = [&[("package.json", package.as_str()), lock], files].concat();
+        let proposal = with(&files, &[]);
+        let prune = proposal.plan.phases.get("prune");
+        prune.map(|prune| prune.cmds.clone().unwrap().join(""))
+    };
+    let focus = "yarn workspaces focus --production";
+    let linked = (".yarnrc.yml", "nodeLinker: node-modules");
+    assert_eq!(prune("4.10.3", &[linked]).unwrap(), focus);
+    assert_eq!(
+        prune("4.10.3", &[]).unwrap(),
+        format!("rm -rf .yarn/cache && {focus}")
+    );
+    assert_eq!(prune("4.10.3", &[(".yarn/cache/a.zip", "")]), None);
+    assert_eq!(prune("3.8.7", &[linked]), None);
+}

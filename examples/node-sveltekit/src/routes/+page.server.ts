@@ -1,0 +1,1 @@
+export const load = ({ url }) => ({ place: url.searchParams.get('place') ?? 'nowhere' });
