@@ -6,8 +6,10 @@
 //! - Builds with: `mvn install` or `gradle build` without tests, by the wrapper where there is one
 //! - Starts with: `java -jar` on the jar of the module that makes a program, or the script of Gradle's `application` plugin
 
+mod catalog;
 mod gradle;
 mod maven;
+mod script;
 
 use crate::jvm::{self, found_jar, java};
 use crate::leftovers;
@@ -165,6 +167,7 @@ const FRAMEWORKS: &[(&str, &str, &str)] = &[
     ),
     ("io.micronaut", "micronaut", "-Dmicronaut.server.port=$PORT"),
     ("io.helidon", "helidon", "-Dserver.port=$PORT"),
+    ("org.grails:grails-", "grails", "-Dserver.port=$PORT"),
 ];
 
 /// A framework, and the option by which its server learns the port.

@@ -73,7 +73,7 @@ enum Packer {
 }
 
 /// Where sbt keeps the launchers, libraries and plugins that it downloads.
-const CACHES: [&str; 3] = ["/root/.sbt", "/root/.ivy2/cache", "/root/.cache/coursier"];
+const CACHES: [&str; 3] = ["/root/.cache/coursier", "/root/.ivy2/cache", "/root/.sbt"];
 
 impl Facts {
     fn read(request: &Request) -> Result<Self, PlanError> {

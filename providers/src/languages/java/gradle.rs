@@ -1,17 +1,13 @@
 //! Builds of Gradle: what settings, scripts and the wrapper say.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
 use crate::jvm::{self, found_jar, java};
 use crate::plan::PlanError;
 use crate::provider::{Decision, Evidence, Request};
-use crate::read;
 use crate::repo::{self, Repo};
 use crate::tokens::{Style, Token, tokens};
 use crate::version::Candidate;
 
+use super::script::{Known, Project, argument};
 use super::{Program, Wrapper, framework, quote};
 
 const WRAPPER: &str = "gradle/wrapper/gradle-wrapper.properties";
@@ -39,59 +35,6 @@ pub(super) struct Gradle {
     projects: Vec<Project>,
 }
 
-/// One project's script.
-#[derive(Default)]
-struct Project {
-    folder: String,
-    file: String,
-    plugins: Vec<String>,
-    /// Coordinates of dependencies.
-    dependencies: Vec<String>,
-    /// The line of a toolchain.
-    toolchain: Option<String>,
-    /// What the compiler writes for.
-    target: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Catalog {
-    plugins: BTreeMap<String, toml::Value>,
-    libraries: BTreeMap<String, toml::Value>,
-}
-
-impl Catalog {
-    fn read(repo: &Repo) -> Result<Self, PlanError> {
-        let file = "gradle/libs.versions.toml";
-        let text = repo.text(file)?;
-        text.map_or_else(|| Ok(Self::default()), |text| read::toml(file, &text))
-    }
-
-    /// The plugin of an alias as scripts write it: `spring.boot` for `spring-boot`.
-    fn plugin(&self, alias: &str) -> Option<String> {
-        let (_, value) = self
-            .plugins
-            .iter()
-            .find(|(name, _)| name.replace(['-', '_'], ".") == alias)?;
-        let id = value
-            .as_str()
-            .map(|text| text.split(':').next().unwrap_or_default());
-        id.or_else(|| value.get("id")?.as_str()).map(str::to_owned)
-    }
-
-    /// Coordinates of all libraries.
-    fn libraries(&self) -> Vec<String> {
-        let module = |value: &toml::Value| {
-            let text = value.as_str().or_else(|| value.get("module")?.as_str());
-            text.map(str::to_owned).or_else(|| {
-                let (group, name) = (value.get("group")?.as_str()?, value.get("name")?.as_str()?);
-                Some(format!("{group}:{name}"))
-            })
-        };
-        self.libraries.values().filter_map(module).collect()
-    }
-}
-
 impl Gradle {
     pub(super) fn read(request: &Request) -> Result<Self, PlanError> {
         let repo = request.repo;
@@ -100,13 +43,13 @@ impl Gradle {
         let fetched = repo.text(WRAPPER)?.and_then(|text| of_wrapper(&text));
         let version = asked.or(fetched).unwrap_or_else(|| DEFAULT.to_owned());
         let (name, folders) = settings(repo)?;
-        let catalog = Catalog::read(repo)?;
+        let known = Known::read(repo)?;
         let mut projects = Vec::new();
         for folder in std::iter::once(String::new()).chain(folders) {
             for file in ["build.gradle.kts", "build.gradle"] {
                 let file = repo::join(&folder, file);
                 if let Some(text) = repo.text(&file)? {
-                    projects.push(Project::read(&folder, &file, &text, &catalog));
+                    projects.push(Project::read(&folder, &file, &text, &known));
                     break;
                 }
             }
@@ -162,13 +105,14 @@ impl Gradle {
     }
 
     pub(super) fn commands(&self) -> Vec<String> {
-        let install = if self.installed().is_some() {
-            " installDist"
-        } else {
-            ""
+        // Not every version of these plugins makes them with the build.
+        let more = match self.main() {
+            Some(project) if project.shadows() => " shadowJar",
+            _ if self.installed().is_some() => " installDist",
+            _ => "",
         };
         vec![format!(
-            "{} clean build{install} -x check -x test",
+            "{} clean build{more} -x check -x test",
             self.call()
         )]
     }
@@ -179,7 +123,7 @@ impl Gradle {
 
     /// The project that makes a program, else the root.
     fn main(&self) -> Option<&Project> {
-        let maker = |project: &&Project| project.packs() || project.has("application");
+        let maker = |project: &&Project| project.packs() || project.installs();
         self.projects
             .iter()
             .find(maker)
@@ -188,15 +132,15 @@ impl Gradle {
 
     /// The project that Gradle's own plugin installs, and its program's name.
     fn installed(&self) -> Option<(&Project, String)> {
-        let project = self.main()?;
-        let own = project.has("application") && !project.packs();
+        let project = self.main().filter(|one| one.installs() && !one.packs())?;
         let last = project.folder.rsplit('/').next().unwrap_or_default();
-        let name = if last.is_empty() {
-            self.name.clone()?
-        } else {
-            last.to_owned()
+        let name = match (&project.application, last) {
+            (Some(name), _) => name.clone(),
+            // A root without a name has that of its folder, which is /app.
+            (None, "") => self.name.clone().unwrap_or_else(|| "app".to_owned()),
+            (None, last) => last.to_owned(),
         };
-        own.then_some((project, name))
+        Some((project, name))
     }
 
     pub(super) fn program(&self) -> Program {
@@ -220,146 +164,27 @@ impl Gradle {
                 warning: None,
             };
         }
-        let (libraries, pattern) = match self.main() {
-            Some(project) if project.has("io.quarkus") => ("build/quarkus-app", "quarkus-run.jar"),
-            Some(project) if project.shadows() => ("build/libs", "*-all.jar"),
-            _ => ("build/libs", "*.jar"),
+        let quarkus = self.main().is_some_and(|project| project.has("io.quarkus"));
+        let pattern = match self.main() {
+            Some(_) if quarkus => "build/quarkus-app/quarkus-run.jar".to_owned(),
+            Some(project) => format!("build/libs/{}", project.jar()),
+            None => "build/libs/*.jar".to_owned(),
         };
-        let libraries = repo::join(&folder, libraries);
-        let jar = found_jar(&format!("{libraries}/{pattern}"));
-        let quarkus = libraries.ends_with("quarkus-app");
+        let path = repo::join(&folder, &pattern);
+        let jar = if path.contains('*') {
+            found_jar(&path)
+        } else {
+            quote(&path)
+        };
+        let kept = path.trim_end_matches("/quarkus-run.jar");
         Program {
             decision: Decision::new("start", jar.clone(), "the jar of the project"),
             command: java(option, &jar),
-            files: vec![if quarkus {
-                libraries
-            } else {
-                format!("{libraries}/{pattern}")
-            }],
+            files: vec![kept.to_owned()],
             metadata,
             warning: None,
         }
     }
-}
-
-impl Project {
-    fn read(folder: &str, file: &str, text: &str, catalog: &Catalog) -> Self {
-        let mut project = Self {
-            folder: folder.to_owned(),
-            file: file.to_owned(),
-            ..Self::default()
-        };
-        let all = tokens(text, Style::Groovy);
-        for (index, token) in all.iter().enumerate() {
-            let rest = all.get(index + 1..).unwrap_or_default();
-            let after_dot = index
-                .checked_sub(1)
-                .and_then(|before| all.get(before))
-                .is_some_and(|before| *before == Token::Sign('.'));
-            match token {
-                Token::Word(word) if !after_dot => project.word(word, rest, catalog),
-                Token::Text(text) if text.split(':').count() >= 2 && !text.contains(' ') => {
-                    project.dependencies.push(text.clone());
-                }
-                _ => {}
-            }
-        }
-        if all.iter().any(|token| token.word() == Some("libs")) {
-            project.dependencies.extend(catalog.libraries());
-        }
-        project
-    }
-
-    /// What a word of the script says with what follows it.
-    fn word(&mut self, word: &str, rest: &[Token], catalog: &Catalog) {
-        match word {
-            // id 'x', apply plugin: 'x', apply(plugin = "x")
-            "id" | "plugin" => self.plugins.extend(argument(rest)),
-            "application" => self.plugins.push(word.to_owned()),
-            "alias" => {
-                let path = path(rest.get(1..).unwrap_or_default());
-                let alias = path.strip_prefix("libs.plugins.");
-                self.plugins
-                    .extend(alias.and_then(|alias| catalog.plugin(alias)));
-            }
-            "JavaLanguageVersion" => {
-                self.toolchain = self.toolchain.take().or_else(|| number(rest.get(2..)?));
-            }
-            "jvmToolchain" => self.toolchain = self.toolchain.take().or_else(|| number(rest)),
-            "sourceCompatibility" | "targetCompatibility" => {
-                self.target = self.target.take().or_else(|| number(rest));
-            }
-            _ => {}
-        }
-    }
-
-    fn has(&self, plugin: &str) -> bool {
-        self.plugins.iter().any(|name| name == plugin)
-    }
-
-    fn shadows(&self) -> bool {
-        [
-            "com.github.johnrengelman.shadow",
-            "com.gradleup.shadow",
-            "io.ktor.plugin",
-        ]
-        .iter()
-        .any(|plugin| self.has(plugin))
-    }
-
-    /// Whether a plugin puts the whole program into one jar or folder.
-    fn packs(&self) -> bool {
-        self.shadows() || self.has("org.springframework.boot") || self.has("io.quarkus")
-    }
-
-    fn mentions(&self, prefix: &str) -> bool {
-        let group = prefix.split(':').next().unwrap_or_default();
-        self.plugins.iter().any(|plugin| plugin.starts_with(group))
-            || self
-                .dependencies
-                .iter()
-                .any(|name| name.starts_with(prefix))
-    }
-}
-
-/// The first string among the signs that follow a name.
-fn argument(rest: &[Token]) -> Option<String> {
-    rest.iter().take(3).find_map(Token::text).map(str::to_owned)
-}
-
-/// Names with dots between them.
-fn path(rest: &[Token]) -> String {
-    let words = rest.iter().map_while(|token| match token {
-        Token::Word(word) => Some(word.clone()),
-        Token::Sign('.') => Some(".".to_owned()),
-        _ => None,
-    });
-    words.collect()
-}
-
-/// A line of Java: `17`, `'1.8'`, `JavaVersion.VERSION_17`, behind `=` or a bracket.
-fn number(rest: &[Token]) -> Option<String> {
-    let near = rest.get(..rest.len().min(7))?;
-    let at = near.iter().position(|token| match token {
-        Token::Word(word) | Token::Text(word) => {
-            word.contains(|letter: char| letter.is_ascii_digit())
-        }
-        Token::Sign(_) => false,
-    })?;
-    let passed = near.get(..at)?.iter().all(|token| {
-        matches!(token, Token::Sign('=' | '(' | '.'))
-            || matches!(
-                token.word(),
-                Some("JavaVersion" | "toVersion" | "set" | "of")
-            )
-    });
-    let word = match near.get(at)? {
-        // 1.8 is three words.
-        Token::Word(one) if one == "1" => near.get(at + 2)?.word()?.to_owned(),
-        Token::Word(word) | Token::Text(word) => word.clone(),
-        Token::Sign(_) => return None,
-    };
-    passed.then(|| jvm::line(&word))
 }
 
 /// The version in the name of the wrapper's distribution.

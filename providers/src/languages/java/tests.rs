@@ -170,6 +170,89 @@ fn the_application_plugin_installs_a_script() {
     assert_eq!(start(&proposal).1, ["app/build/install/app"]);
 }
 
+/// The plan of a build of Gradle 8 with a script.
+fn gradle(files: &[(&str, &str)]) -> Proposal {
+    let mut all = vec![("gradlew", "#!/bin/sh\n"), WRAPPER];
+    all.extend(files);
+    proposal(&all)
+}
+
+#[test]
+fn ktor_with_versions_of_a_catalog_starts_its_fat_jar() {
+    let catalog = "[versions]\njava-line = \"17\"\nktor = { strictly = \"3.0.0\" }\n[plugins]\nktor = { id = \"io.ktor.plugin\", version.ref = \"ktor\" }\n";
+    let script = "plugins { kotlin(\"jvm\") version \"2.2.0\"; alias(libs.plugins.ktor) }\nkotlin { jvmToolchain(libs.versions.java.line.get().toInt()) }\n";
+    let plain = gradle(&[
+        ("gradle/libs.versions.toml", catalog),
+        ("build.gradle.kts", script),
+    ]);
+    assert_eq!(tools(&plain)[0], "jdk@17");
+    assert_eq!(start(&plain).1, ["build/libs/*-all.jar"]);
+    assert!(command(&plain).ends_with("./gradlew clean build shadowJar -x check -x test"));
+    let named = format!("{script}ktor {{ fatJar {{ archiveFileName.set(\"shop.jar\") }} }}\n");
+    let named = gradle(&[
+        ("gradle/libs.versions.toml", catalog),
+        ("build.gradle.kts", &named),
+    ]);
+    assert_eq!(start(&named).0, "java $JAVA_OPTS -jar build/libs/shop.jar");
+}
+
+#[test]
+fn a_plugin_that_the_root_only_makes_known_is_not_its_own() {
+    let proposal = gradle(&[
+        ("settings.gradle.kts", "include(\":lib\", \":app\")\n"),
+        (
+            "build.gradle.kts",
+            "plugins { id(\"org.springframework.boot\") version \"3.3.0\" apply false\n kotlin(\"jvm\") version \"2.0.0\" apply false }\n",
+        ),
+        ("lib/build.gradle.kts", "plugins { kotlin(\"jvm\") }\n"),
+        (
+            "app/build.gradle.kts",
+            "plugins { id(\"org.springframework.boot\")\n kotlin(\"jvm\") apply false }\nkotlin { compilerOptions { jvmTarget.set(JvmTarget.JVM_17) } }\n",
+        ),
+    ]);
+    assert_eq!(tools(&proposal)[0], "jdk@21");
+    assert_eq!(start(&proposal).1, ["app/build/libs/*.jar"]);
+    assert_eq!(proposal.metadata, ["java", "spring-boot"]);
+}
+
+#[test]
+fn plugins_that_are_scripts_of_the_repository_are_read() {
+    let proposal = gradle(&[
+        (
+            "settings.gradle.kts",
+            "rootProject.name = \"shop\"\ninclude(\"app\", \"list\")\n",
+        ),
+        (
+            "app/build.gradle.kts",
+            "plugins { id(\"build.application\") }\n",
+        ),
+        (
+            "list/build.gradle.kts",
+            "plugins { id(\"build.common\") }\n",
+        ),
+        (
+            "buildSrc/src/main/kotlin/build.application.gradle.kts",
+            "plugins { id(\"build.common\")\n application }\n",
+        ),
+        (
+            "buildSrc/src/main/kotlin/build.common.gradle.kts",
+            "plugins { id(\"build.application\") apply false; java }\njava { toolchain { languageVersion = JavaLanguageVersion.of(17) } }\n",
+        ),
+    ]);
+    assert_eq!(tools(&proposal)[0], "jdk@17");
+    assert_eq!(start(&proposal).0, "./app/build/install/app/bin/app");
+}
+
+#[test]
+fn a_root_without_a_name_has_that_of_its_folder() {
+    let script = "plugins { id 'application' }\n";
+    let plain = gradle(&[("build.gradle", script)]);
+    assert_eq!(start(&plain).0, "./build/install/app/bin/app");
+    let named = format!("{script}application {{ applicationName = 'shop' }}\n");
+    let named = gradle(&[("build.gradle", &named)]);
+    assert_eq!(start(&named).0, "./build/install/shop/bin/shop");
+}
+
 #[test]
 fn an_old_gradle_runs_on_an_old_jdk() {
     for (version, jdk) in [("4.4.1", "8"), ("6.9", "11"), ("7.6", "17"), ("9.2", "21")] {

@@ -1,0 +1,9 @@
+rootProject.name = "harbour"
+
+dependencyResolutionManagement {
+    repositories {
+        mavenCentral()
+    }
+}
+
+include(":app", ":tides")
