@@ -393,7 +393,7 @@ impl Requirements {
 
 /// A requirement in the form of PEP 508; `None` for what pip takes beside it. The parser panics on
 /// a name that ends in a separator, so such a name is refused before.
-fn requirement(text: &str) -> Option<pep508_rs::Requirement<pep508_rs::VerbatimUrl>> {
+pub fn requirement(text: &str) -> Option<pep508_rs::Requirement<pep508_rs::VerbatimUrl>> {
     let name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
     let length = text.bytes().take_while(|byte| name_byte(byte)).count();
     let name = text.as_bytes().get(..length)?;
