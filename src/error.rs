@@ -184,6 +184,13 @@ impl From<EngineError> for Failure {
 impl From<EnvironmentError> for Failure {
     fn from(error: EnvironmentError) -> Self {
         let (code, hint) = match &error {
+            EnvironmentError::NoVersion { tool, .. } if tool == "python" => (
+                31,
+                Some(
+                    "Python is Debian's: set NIXPACKS_PYTHON_VERSION to one of these, or widen the range in the file that \
+                     `packwright explain` names",
+                ),
+            ),
             EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
             EnvironmentError::Elsewhere { remedy, .. } => (31, Some(*remedy)),
             EnvironmentError::Download {

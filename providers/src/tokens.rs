@@ -21,6 +21,8 @@ pub(crate) enum Style {
     Dashes,
     /// `;`, `"..."`; whatever is no bracket belongs to a name: Lisp and its relatives.
     Lisp,
+    /// `#`, `'...'`, `"..."`, both also three times; a plain string ends with its line: Python.
+    Python,
 }
 
 /// A word.
@@ -52,32 +54,40 @@ impl Token {
 
 /// The tokens of a text. Whatever is not closed ends with the text.
 pub(crate) fn tokens(text: &str, style: Style) -> Vec<Token> {
+    let placed = placed(text, style).into_iter();
+    placed.map(|(_, token)| token).collect()
+}
+
+/// The same, each with the byte at which it starts.
+pub(crate) fn placed(text: &str, style: Style) -> Vec<(usize, Token)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         if let Some(after) = comment(rest, style) {
             rest = after;
         } else if first.is_whitespace() {
-            if first == '\n' && style == Style::Scala && found.last() != Some(&Token::Sign('\n')) {
-                found.push(Token::Sign('\n'));
+            let again = matches!(found.last(), Some((_, Token::Sign('\n'))));
+            if first == '\n' && style == Style::Scala && !again {
+                found.push((text.len() - rest.len(), Token::Sign('\n')));
             }
             rest = after_first(rest);
         } else if let Some((word, after)) = name_in_backticks(rest, style) {
-            found.push(Token::Word(word.to_owned()));
+            found.push((text.len() - rest.len(), Token::Word(word.to_owned())));
             rest = after;
         } else if let Some((content, after)) = string(rest, style) {
-            found.push(Token::Text(content));
+            found.push((text.len() - rest.len(), Token::Text(content)));
             rest = after;
         } else {
             let end = rest
                 .find(|letter| !in_word(letter, style))
                 .unwrap_or(rest.len());
             if end == 0 {
-                found.push(Token::Sign(first));
+                found.push((text.len() - rest.len(), Token::Sign(first)));
                 rest = after_first(rest);
             } else {
                 let (word, after) = rest.split_at(end);
-                found.push(Token::Word(word.to_owned()));
+                let place = text.len() - rest.len();
+                found.push((place, Token::Word(word.to_owned())));
                 rest = after;
             }
         }
@@ -94,7 +104,12 @@ fn after_first(text: &str) -> &str {
 fn in_word(letter: char, style: Style) -> bool {
     match style {
         Style::Cmake => !letter.is_whitespace() && !"()#\"".contains(letter),
-        Style::Slashes | Style::Groovy | Style::Scala | Style::Meson | Style::Dashes => {
+        Style::Slashes
+        | Style::Groovy
+        | Style::Scala
+        | Style::Meson
+        | Style::Dashes
+        | Style::Python => {
             letter.is_alphanumeric() || letter == '_'
         }
         Style::Hash => letter.is_alphanumeric() || "_?!".contains(letter),
@@ -114,6 +129,10 @@ fn comment(text: &str, style: Style) -> Option<&str> {
         Style::Slashes | Style::Groovy if text.starts_with("//") => Some(after("\n")),
         Style::Slashes | Style::Groovy if text.starts_with("/*") => Some(after("*/")),
         Style::Cmake if text.starts_with("#[[") => Some(after("]]")),
+        // The end of the line stays: it says where a statement ends.
+        Style::Python if text.starts_with('#') => {
+            Some(&text[text.find('\n').unwrap_or(text.len())..])
+        }
         Style::Cmake | Style::Meson | Style::Hash if text.starts_with('#') => Some(after("\n")),
         Style::Dashes if text.starts_with("--[[") => Some(after("]]")),
         Style::Dashes if text.starts_with("--") => Some(after("\n")),
@@ -168,8 +187,13 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
         return character(text);
     }
     let long = match style {
-        Style::Groovy if text.starts_with('\'') => "'''",
-        Style::Slashes | Style::Groovy | Style::Scala | Style::Hash | Style::Lisp => "\"\"\"",
+        Style::Groovy | Style::Python if text.starts_with('\'') => "'''",
+        Style::Slashes
+        | Style::Groovy
+        | Style::Scala
+        | Style::Hash
+        | Style::Lisp
+        | Style::Python => "\"\"\"",
         Style::Cmake | Style::Dashes => "[[",
         Style::Meson => "'''",
     };
@@ -187,7 +211,7 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
     }
     let quotes = match style {
         Style::Meson => "'",
-        Style::Slashes | Style::Groovy | Style::Hash | Style::Dashes => "'\"",
+        Style::Slashes | Style::Groovy | Style::Hash | Style::Dashes | Style::Python => "'\"",
         Style::Scala | Style::Cmake | Style::Lisp => "\"",
     };
     let quote = text
@@ -201,6 +225,7 @@ fn string(text: &str, style: Style) -> Option<(String, &str)> {
         match letter {
             '\\' => content.extend(letters.next()),
             letter if letter == quote => break,
+            '\n' if style == Style::Python => break,
             letter => content.push(letter),
         }
     }

@@ -24,7 +24,7 @@ mod zig;
 pub(crate) use go::go;
 pub(crate) use grammar::Grammar;
 pub(crate) use node::{is_part_of, node};
-pub(crate) use python::python;
+pub(crate) use python::{pep440, python};
 pub(crate) use rust::{edition as rust_of_edition, rust};
 pub(crate) use zig::{MINIMUM as ZIG_MINIMUM, zig};
 
@@ -322,6 +322,16 @@ mod tests {
             ("==3.11.*", "3.11"),
             (">=3.14", ">=3.14"),
             ("<3.13,!=3.12.1", "<3.13"),
+            // Poetry's.
+            ("^3.10", "3.13"),
+            ("^3.14", ">=3.14 <4"),
+            ("~3.11", ">=3.11 <3.12"),
+            ("~3.10 || ~3.11", ">=3.10 <3.11 || >=3.11 <3.12"),
+            (">=3.9 <3.12", ">=3.9 <3.12"),
+            ("3.11.*", "3.11"),
+            ("*", "3.13"),
+            ("latest", "3.13"),
+            ("cpython-3.11.2-linux-x86_64-gnu", "3.11"),
         ] {
             assert_eq!(
                 python(&candidate(wish, "x")).unwrap().range,

@@ -170,6 +170,13 @@ impl Endpoint {
         self.authorization.as_deref()
     }
 
+    /// The same for another address, when that is on the same host.
+    pub(super) fn authorization_for(&self, url: &str) -> Option<&str> {
+        let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
+        self.authorization()
+            .filter(|_| host(url) == host(&self.url))
+    }
+
     /// The public key that a checksum database's setting names after its name.
     pub(super) fn public_key(&self) -> Option<&str> {
         self.public_key.as_deref()

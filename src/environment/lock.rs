@@ -14,7 +14,7 @@ use super::debian::index::{Index, Package};
 use super::debian::resolver::{self, Given};
 use super::debian::{self, SUITES};
 use super::http::Client;
-use super::toolchain::{self, Toolchain};
+use super::toolchain::{self, Asking, Toolchain};
 use super::{EnvironmentError, EnvironmentRequest, Sources};
 use crate::cache::{Cache, Key, Kind};
 use crate::report::{Event, Report, Step};
@@ -139,6 +139,9 @@ impl Side {
         for entry in tools {
             match needs(entry)? {
                 Need::Toolchain(tool, range) => {
+                    if tool.on_python() {
+                        side.suited.entry("python").or_default();
+                    }
                     side.toolchains.entry(tool).or_default().insert(range);
                 }
                 Need::Suited(tool, range) => {
@@ -233,7 +236,16 @@ pub(super) fn resolve(
     let (index, toolchains) = std::thread::scope(|scope| {
         let index =
             scope.spawn(|| debian::open(suite, architecture, sources, &client, cache, report));
-        let toolchains = lock_toolchains(&wanted, sources, &client, architecture);
+        let toolchains = lock_toolchains(
+            &wanted,
+            Asking {
+                sources,
+                client: &client,
+                cache,
+                architecture,
+                python: python_of(suite),
+            },
+        );
         let index = index
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -425,7 +437,20 @@ fn no_suite(
             .iter()
             .filter(|row| row.tool == tool && suites.contains(&row.suite))
             .collect();
-        there.sort_by_key(|row| suites.iter().position(|suite| *suite == row.suite));
+        // The nearest first, the newer of two.
+        let lowest = ranges.iter().filter_map(Range::min_version).max();
+        there.sort_by_key(|row| {
+            let place = suites.iter().position(|suite| *suite == row.suite);
+            let version = Version::parse(row.version).ok();
+            let apart = lowest.as_ref().zip(version).map(|(lowest, version)| {
+                (
+                    version.major().abs_diff(lowest.major()),
+                    version.minor().abs_diff(lowest.minor()),
+                    version < *lowest,
+                )
+            });
+            (apart, place)
+        });
         let fits = there
             .iter()
             .any(|row| offer(tool, ranges, row.suite).is_some());
@@ -545,20 +570,24 @@ fn available(ranges: &[Range], versions: &[(Version, String)]) -> String {
     format!("the registry has {}", near.join(", "))
 }
 
+/// The version of a suite's Python.
+fn python_of(suite: &str) -> &'static str {
+    let row = SUITED
+        .iter()
+        .find(|row| row.tool == "python" && row.suite == suite);
+    row.map_or("", |row| row.version)
+}
+
 fn lock_toolchains(
     wanted: &Wanted,
-    sources: &Sources,
-    client: &Client,
-    architecture: &str,
+    asking: Asking<'_>,
 ) -> Result<Vec<LockedToolchain>, EnvironmentError> {
     let mut tools: BTreeSet<&Toolchain> = wanted.build.toolchains.keys().copied().collect();
     tools.extend(wanted.run.toolchains.keys());
     let found: Vec<Result<Vec<LockedToolchain>, EnvironmentError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = tools
             .into_iter()
-            .map(|tool| {
-                scope.spawn(move || lock_toolchain(tool, wanted, sources, client, architecture))
-            })
+            .map(|tool| scope.spawn(move || lock_toolchain(tool, wanted, asking)))
             .collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
             thread
@@ -576,14 +605,12 @@ fn lock_toolchains(
 fn lock_toolchain(
     tool: &Toolchain,
     wanted: &Wanted,
-    sources: &Sources,
-    client: &Client,
-    architecture: &str,
+    asking: Asking<'_>,
 ) -> Result<Vec<LockedToolchain>, EnvironmentError> {
     let build = wanted.build.toolchains.get(tool);
     let run = wanted.run.toolchains.get(tool);
     let both: BTreeSet<String> = build.into_iter().chain(run).flatten().cloned().collect();
-    match toolchain::lock(tool, &both, sources, client, architecture) {
+    match toolchain::lock(tool, &both, asking) {
         Ok(found) => Ok(vec![LockedToolchain {
             build: build.is_some(),
             run: run.is_some(),
@@ -593,13 +620,7 @@ fn lock_toolchain(
             if build.is_some() && run.is_some() && build != run =>
         {
             let lock = |ranges: Option<&BTreeSet<String>>| {
-                toolchain::lock(
-                    tool,
-                    &ranges.cloned().unwrap_or_default(),
-                    sources,
-                    client,
-                    architecture,
-                )
+                toolchain::lock(tool, &ranges.cloned().unwrap_or_default(), asking)
             };
             let for_build = LockedToolchain {
                 build: true,
@@ -763,7 +784,12 @@ mod tests {
         // A patch release that Debian does not have is met by its minor version.
         assert_eq!(suite("3.11.9").unwrap(), "bookworm");
         let error = suite("3.12").unwrap_err().to_string();
-        assert!(error.contains("3.13.5 (trixie)"), "{error}");
+        assert_eq!(
+            error,
+            "no python matches 3.12; there is 3.13.5 (trixie), 3.11.2 (bookworm), 3.14.10 (sid), 3.9.2 (bullseye)"
+        );
+        // A range takes what there is in it.
+        assert_eq!(suite(">=3.10 <3.13").unwrap(), "bookworm");
     }
 
     #[test]

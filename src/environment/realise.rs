@@ -289,9 +289,8 @@ impl Context<'_> {
                 reason: "the index does not list it".to_owned(),
                 temporary: false,
             })?;
-        let same_host = host(&url) == host(&endpoint.url);
-        let authorization = endpoint.authorization().filter(|_| same_host);
-        Ok((url, authorization.map(str::to_owned)))
+        let authorization = endpoint.authorization_for(&url).map(str::to_owned);
+        Ok((url, authorization))
     }
 
     /// The verified files of packages, all of which were downloaded before; fetched again when
@@ -489,10 +488,6 @@ fn variables_of(
             let name = variable.name_beside(&locked.version, others);
             (name.to_owned(), value)
         })
-}
-
-fn host(url: &str) -> &str {
-    url.split('/').nth(2).unwrap_or_default()
 }
 
 /// At most four names, for titles.

@@ -7,11 +7,13 @@ use nodejs_semver::{Range, Version};
 use super::http::Client;
 use super::lock::{Artifact, LockedToolchain, highest, parse_ranges};
 use super::{EnvironmentError, Registry, Sources};
+use crate::cache::Cache;
 
 mod clojure;
 mod golang;
 mod maven;
 mod npm;
+mod program;
 pub(super) mod pypi;
 mod sumdb;
 mod table;
@@ -41,10 +43,13 @@ trait Offers: Send {
 
 /// What registries are asked with.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
-    sources: &'a Sources,
-    client: &'a Client,
-    architecture: &'a str,
+pub(super) struct Asking<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) client: &'a Client,
+    pub(super) cache: &'a Cache,
+    pub(super) architecture: &'a str,
+    /// The version of the suite's Python.
+    pub(super) python: &'a str,
 }
 
 impl<'a> Asking<'a> {
@@ -63,15 +68,9 @@ impl<'a> Asking<'a> {
 pub(super) fn lock(
     tool: &Toolchain,
     ranges: &BTreeSet<String>,
-    sources: &Sources,
-    client: &Client,
-    architecture: &str,
+    asking: Asking<'_>,
 ) -> Result<LockedToolchain, EnvironmentError> {
-    let asking = Asking {
-        sources,
-        client,
-        architecture,
-    };
+    let architecture = asking.architecture;
     let meant: BTreeSet<String> = ranges
         .iter()
         .map(|range| match range.as_str() {
@@ -79,6 +78,9 @@ pub(super) fn lock(
             range => range.to_owned(),
         })
         .collect();
+    if tool.on_python() {
+        return program::lock(tool, &meant, asking);
+    }
     let parsed = parse_ranges(tool.name, &meant)?;
     // Companions are asked for beside the tool: the document about npm is the slowest of all.
     let (version, artifacts) = std::thread::scope(|scope| {

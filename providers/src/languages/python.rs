@@ -1,26 +1,41 @@
-//! Python applications, installed by pip or uv into `/opt/venv`.
+//! Python applications, installed into `/opt/venv` by pip, uv, Poetry, PDM, Pipenv or as a package.
 //!
-//! - Claims: `requirements.txt`, `pyproject.toml`, `uv.lock`, `Pipfile`; `main.py` or `app.py` at the root
-//! - Version from: `NIXPACKS_PYTHON_VERSION`, `.python-version`, `runtime.txt`, `.tool-versions`, mise.toml, pyproject.toml `requires-python`
-//! - Installs with: `pip install -r requirements.txt`, else `uv sync` for a pyproject.toml, frozen when there is a uv.lock
-//! - Builds with: `uv sync` once more when the project itself is a package
-//! - Starts with: Django, `FastAPI` or Flask by their dependency, `main.py`, `app.py`, `python -m PROJECT`, the command in `project.scripts`
+//! - Claims: `requirements.txt`, `pyproject.toml`, `uv.lock`, `poetry.lock`, `pdm.lock`, `Pipfile`; `setup.py`, `main.py` or `app.py` at the root; less surely `server.py`, `bot.py`, `start.py`, `run.py` or `hello.py`
+//! - Version from: `NIXPACKS_PYTHON_VERSION`, `.python-version`, `runtime.txt`, Pipfile `requires`, `.tool-versions`, mise.toml, pyproject.toml `requires-python` or Poetry's `python`, `python_requires` of setup.cfg or setup.py
+//! - Installs with: `pip install -r requirements.txt`; `uv sync`; else `poetry export`, `pdm export` or `pipenv requirements`, and what they write by uv; `uv pip install .` for a setup.py; development's packages left out
+//! - Builds with: `uv sync`, `poetry install --only-root` or `uv pip install -e .` when the project itself is a package
+//! - Starts with: Django, `FastAPI`, Litestar, `FastHTML`, Quart, Sanic, Starlette, Dash, Flask, aiohttp, Streamlit or Gradio by their dependency and the server that is installed; a script at the root, `python -m PROJECT`, the project's own command
 
+mod install;
 mod libraries;
+mod locked;
+mod manager;
+mod pipfile;
+mod pyproject;
+mod requirements;
+mod setup;
+mod source;
 mod start;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
-
-use serde::Deserialize;
+use std::collections::BTreeSet;
 
 use crate::plan::{Phase, PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
 use crate::read;
-use crate::repo::{Repo, join};
+use crate::repo::Repo;
 use crate::version::{self, Candidate, Tool};
 
 use super::strings;
+use install::Installation;
+use libraries::Libraries;
+use locked::Locked;
+use manager::{Manager, REQUIREMENTS};
+use pipfile::{PIPFILE, Pipfile};
+use pyproject::{PYPROJECT, Pyproject};
+use requirements::Requirements;
+pub use requirements::requirement;
+use setup::{SETUP_PY, Setup};
+use start::Itself;
 
 /// The Python provider.
 pub struct Python;
@@ -31,12 +46,20 @@ impl Provider for Python {
     }
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
-        let manifests = ["requirements.txt", "pyproject.toml", "uv.lock", "Pipfile"];
+        let manifests = [
+            REQUIREMENTS,
+            PYPROJECT,
+            "uv.lock",
+            "poetry.lock",
+            "pdm.lock",
+            PIPFILE,
+        ];
         let of = |files: &[&str], strength| {
             Evidence::first_file(repo, files).map(|evidence| Claim::new(strength, evidence))
         };
         Ok(of(&manifests, Strength::Definite)
-            .or_else(|| of(&["main.py", "app.py"], Strength::Likely)))
+            .or_else(|| of(&[SETUP_PY, "main.py", "app.py"], Strength::Likely))
+            .or_else(|| of(&start::SCRIPTS, Strength::Weak)))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -45,70 +68,36 @@ impl Provider for Python {
 
     fn markers(&self) -> &'static [&'static str] {
         &[
-            "requirements.txt",
-            "pyproject.toml",
+            REQUIREMENTS,
+            PYPROJECT,
             "uv.lock",
+            "poetry.lock",
+            "pdm.lock",
+            PIPFILE,
+            SETUP_PY,
             "main.py",
             "app.py",
         ]
     }
 }
 
-/// pyproject.toml, as far as it matters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Pyproject {
-    project: Option<Project>,
-    build_system: Option<toml::Value>,
-    tool: Option<Tools>,
-    dependency_groups: Option<toml::Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default, expecting = "a table")]
-struct Project {
-    name: Option<String>,
-    requires_python: Option<String>,
-    dependencies: Vec<String>,
-    readme: Option<toml::Value>,
-    license: Option<toml::Value>,
-    scripts: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Tools {
-    uv: Option<Uv>,
-    poetry: Option<toml::Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Uv {
-    package: Option<bool>,
-    sources: Option<BTreeMap<String, toml::Value>>,
-    workspace: Option<toml::Value>,
-}
-
-/// How dependencies come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manager {
-    Pip,
-    Uv { locked: bool, package: bool },
-    None,
+/// What the manifests say, parsed.
+struct Manifests {
+    pyproject: Option<std::sync::Arc<Pyproject>>,
+    pipfile: Option<std::sync::Arc<Pipfile>>,
+    setup: Option<Setup>,
 }
 
 /// Everything that Python decisions rest on, read once.
 struct Facts {
     python: Tool,
-    manager: Manager,
-    manager_reason: String,
-    /// Names of direct dependencies, normalised.
-    dependencies: BTreeSet<String>,
-    /// The manifests that installing needs, or why it may need more.
-    manifests: Result<Vec<String>, String>,
+    installation: Installation,
+    /// Entries of the plan for the manager, and the decisions about their versions.
+    tools: Vec<String>,
+    tool_decisions: Vec<Decision>,
+    libraries: Libraries,
     start: Option<(String, Decision)>,
-    framework: Option<&'static str>,
+    metadata: Vec<String>,
     git: bool,
     test: bool,
     warnings: Vec<String>,
@@ -117,355 +106,270 @@ struct Facts {
 impl Facts {
     fn read(request: &Request) -> Result<Self, PlanError> {
         let repo = request.repo;
-        let pyproject = repo.parsed("pyproject.toml", |text| {
-            read::toml::<Pyproject>("pyproject.toml", text)
-        })?;
+        let manifests = Manifests {
+            pyproject: Pyproject::read(repo)?,
+            pipfile: Pipfile::read(repo)?,
+            setup: Setup::read(repo)?,
+        };
+        let pyproject = manifests.pyproject.as_deref();
         let mut warnings = Vec::new();
-        let (manager, manager_reason) = manager(request, pyproject.as_deref(), &mut warnings)?;
-        let mut requirements = Requirements::default();
-        if manager == Manager::Pip {
-            requirements.read(repo, "requirements.txt")?;
-        }
-        let declared = pyproject
-            .as_ref()
-            .and_then(|one| one.project.as_ref())
-            .map(|project| &project.dependencies);
-        for line in declared.into_iter().flatten() {
-            requirements.line(line);
-        }
-        let manifests = match manager {
-            Manager::Pip => requirements.local.map_or(Ok(requirements.files), Err),
-            Manager::Uv { .. } => uv_manifests(repo, pyproject.as_deref(), requirements.local),
-            Manager::None => Err("nothing is installed".to_owned()),
+        let (manager, reason) =
+            manager::choose(request, pyproject, manifests.setup.as_ref(), &mut warnings)?;
+        let requirements = manifests.requirements(repo, manager)?;
+        let lock = manager
+            .lock_file()
+            .filter(|file| repo.is_file(file) && repo.in_image(file));
+        let mut locked = match lock {
+            Some(file) => Locked::read(repo, file, &requirements.names)?,
+            None => Locked::default(),
         };
-        let project = pyproject.as_ref().and_then(|one| one.project.as_ref());
-        let itself = start::Itself {
-            name: project.and_then(|project| project.name.as_deref()),
-            scripts: project.and_then(|project| project.scripts.as_ref()),
-            installed: matches!(manager, Manager::Uv { package: true, .. }),
-        };
-        let chosen = start::choose(repo, &requirements.names, &itself, &mut warnings)?;
+        locked.names.extend(requirements.names.iter().cloned());
+        let package = manifests.is_package(repo, manager);
+        let itself = manifests.itself(manager, package);
+        let chosen = start::choose(repo, &locked.names, &itself, &mut warnings)?;
+        let (mut tools, mut tool_decisions) = (Vec::new(), Vec::new());
+        for name in manager.tools() {
+            let (entry, decision) = manager::tool(request, name, pyproject)?;
+            tools.push(entry);
+            tool_decisions.extend(decision);
+        }
+        let poetry = pyproject.and_then(|one| one.tool.poetry.as_ref());
         Ok(Self {
-            python: python_version(request, pyproject.as_deref())?,
-            manager,
-            manager_reason,
-            manifests,
-            framework: chosen.framework,
+            python: manifests.python(request)?,
+            installation: Installation {
+                manager,
+                reason,
+                locked: lock.is_some(),
+                package,
+                own_index: poetry.is_some_and(|poetry| !poetry.source.is_empty()),
+                manifests: manifests.seen(repo, manager, &requirements, locked.local),
+            },
+            tools,
+            tool_decisions,
+            libraries: libraries::of(&locked.names, &locked.from_source),
+            metadata: metadata(chosen.framework, manager, &locked.names),
             start: chosen.command,
-            git: requirements.git,
+            git: requirements.git || locked.git,
             test: request.test && requirements.names.contains("pytest"),
-            dependencies: requirements.names,
             warnings,
         })
     }
 }
 
-fn python_version(request: &Request, pyproject: Option<&Pyproject>) -> Result<Tool, PlanError> {
-    let repo = request.repo;
-    let mut candidates = Vec::new();
-    candidates.extend(
-        request
-            .setting_with_evidence("PYTHON_VERSION")
-            .map(|(value, evidence)| Candidate::new(&value, evidence)),
-    );
-    for file in [".python-version", "runtime.txt"] {
-        candidates.extend(version::version_file(repo, file)?);
+/// The words of `NIXPACKS_METADATA`.
+fn metadata(
+    framework: Option<&'static str>,
+    manager: Manager,
+    names: &BTreeSet<String>,
+) -> Vec<String> {
+    let mut words = strings(&["python"]);
+    words.extend(framework.map(str::to_owned));
+    let postgres = ["psycopg", "psycopg2", "psycopg2-binary"];
+    if postgres.iter().any(|name| names.contains(*name)) {
+        words.push("postgres".to_owned());
     }
-    candidates.extend(version::tool_managers(repo, &["python"])?);
-    if let Some(range) = pyproject
-        .and_then(|one| one.project.as_ref())
-        .and_then(|project| project.requires_python.as_deref())
-    {
-        let text = repo.text("pyproject.toml")?.unwrap_or_default();
-        let line = read::line_of(&text, "requires-python");
-        candidates.push(Candidate::new(
-            range,
-            Evidence::key("pyproject.toml", "project.requires-python", line, range),
-        ));
+    if matches!(manager, Manager::Poetry | Manager::Pdm) {
+        words.push(manager.name().to_owned());
     }
-    version::python(&candidates)
+    words
 }
 
-/// Lock files of managers that are not here yet.
-const OTHER_LOCKS: [(&str, &str); 3] = [
-    ("poetry.lock", "poetry"),
-    ("pdm.lock", "pdm"),
-    ("Pipfile", "pipenv"),
-];
-
-fn manager(
-    request: &Request,
-    pyproject: Option<&Pyproject>,
-    warnings: &mut Vec<String>,
-) -> Result<(Manager, String), PlanError> {
-    let repo = request.repo;
-    let there = |file: &str| repo.is_file(file) && repo.in_image(file);
-    let uv = || {
-        let packaged = pyproject.is_some_and(|one| one.build_system.is_some());
-        let wish = pyproject.and_then(|one| one.tool.as_ref()?.uv.as_ref()?.package);
-        Manager::Uv {
-            locked: there("uv.lock"),
-            package: wish.unwrap_or(packaged),
+impl Manifests {
+    /// What the manifest of a manager asks for.
+    fn requirements(&self, repo: &Repo, manager: Manager) -> Result<Requirements, PlanError> {
+        let mut found = Requirements::default();
+        if manager == Manager::Requirements {
+            found.read(repo, REQUIREMENTS)?;
         }
-    };
-    if let Some((name, evidence)) = request.setting_with_evidence("PYTHON_PACKAGE_MANAGER") {
-        return match name.as_str() {
-            "pip" => Ok((Manager::Pip, "NIXPACKS_PYTHON_PACKAGE_MANAGER".to_owned())),
-            "uv" => Ok((uv(), "NIXPACKS_PYTHON_PACKAGE_MANAGER".to_owned())),
-            "auto" => Ok(detected_manager(repo, pyproject, &uv, warnings)),
-            _ => Err(PlanError::Invalid {
-                file: evidence.file,
-                line: 1,
-                column: 1,
-                key: "NIXPACKS_PYTHON_PACKAGE_MANAGER".to_owned(),
-                message: format!("{name:?} is not available; pip and uv are"),
-            }),
-        };
-    }
-    Ok(detected_manager(repo, pyproject, &uv, warnings))
-}
-
-fn detected_manager(
-    repo: &Repo,
-    pyproject: Option<&Pyproject>,
-    uv: &dyn Fn() -> Manager,
-    warnings: &mut Vec<String>,
-) -> (Manager, String) {
-    let there = |file: &str| repo.is_file(file) && repo.in_image(file);
-    if there("requirements.txt") {
-        if there("uv.lock") {
-            warnings.push("both requirements.txt and uv.lock are there; requirements.txt is used, as nixpacks does; remove one".to_owned());
+        if manager == Manager::Pipenv {
+            let packages = self.pipfile.iter().flat_map(|pipfile| &pipfile.packages);
+            packages.for_each(|(name, value)| found.entry(name, value));
+            return Ok(found);
         }
-        return (Manager::Pip, "there is a requirements.txt".to_owned());
-    }
-    if there("uv.lock") {
-        return (uv(), "there is a uv.lock".to_owned());
-    }
-    let other = OTHER_LOCKS.iter().find(|(file, _)| there(file));
-    if let Some((file, name)) = other {
-        warnings.push(format!(
-            "{file} is for {name}, which is not available yet; export a requirements.txt"
-        ));
-    }
-    match pyproject {
-        Some(one) if one.project.is_some() || one.dependency_groups.is_some() => {
-            if other.is_none() {
-                warnings.push("there is no uv.lock: each build may install other versions; run `uv lock` and commit it".to_owned());
+        let pyproject = self.pyproject.as_ref();
+        let project = pyproject.and_then(|one| one.project.as_ref());
+        let of_setup = self.setup.iter().filter(|_| manager == Manager::Setuptools);
+        let lines = project
+            .into_iter()
+            .flat_map(|project| &project.dependencies);
+        for line in lines.chain(of_setup.flat_map(|setup| &setup.requires)) {
+            found.line(line);
+        }
+        let poetry = pyproject.and_then(|one| one.tool.poetry.as_ref());
+        for (name, value) in poetry.into_iter().flat_map(|poetry| &poetry.dependencies) {
+            if name != "python" {
+                found.entry(name, value);
             }
-            (uv(), "pyproject.toml lists the dependencies".to_owned())
         }
-        Some(one)
-            if one
-                .tool
-                .as_ref()
-                .is_some_and(|tools| tools.poetry.is_some()) =>
-        {
-            warnings.push("[tool.poetry] of pyproject.toml needs poetry, which is not available yet; move the dependencies to [project]".to_owned());
-            (Manager::None, "no manifest that pip or uv reads".to_owned())
-        }
-        _ => (Manager::None, "there are no dependencies".to_owned()),
+        Ok(found)
     }
-}
 
-fn uv_manifests(
-    repo: &Repo,
-    pyproject: Option<&Pyproject>,
-    local: Option<String>,
-) -> Result<Vec<String>, String> {
-    let Some(pyproject) = pyproject else {
-        return Err("there is no pyproject.toml".to_owned());
-    };
-    if let Some(why) = local {
-        return Err(why);
+    /// Whether a manager installs the project itself in a phase of its own.
+    fn is_package(&self, repo: &Repo, manager: Manager) -> bool {
+        self.pyproject.as_ref().is_some_and(|one| match manager {
+            Manager::Uv => one.is_package_of_uv(),
+            Manager::Poetry => one.is_package_of_poetry(repo),
+            Manager::Pdm => one.is_package_of_pdm(),
+            _ => false,
+        })
     }
-    let uv = pyproject.tool.as_ref().and_then(|tools| tools.uv.as_ref());
-    if uv.is_some_and(|uv| uv.workspace.is_some()) {
-        return Err("a workspace is installed from the source".to_owned());
-    }
-    let sources = uv.and_then(|uv| uv.sources.as_ref()).into_iter().flatten();
-    for (name, source) in sources {
-        let tables: Vec<&toml::Value> = source
-            .as_array()
-            .map_or_else(|| vec![source], |list| list.iter().collect());
-        if tables
+
+    /// What is said of the project itself.
+    fn itself(&self, manager: Manager, package: bool) -> Itself {
+        let pyproject = self.pyproject.as_deref();
+        let setup = self.setup.as_ref();
+        let installed = package || manager == Manager::Setuptools;
+        let of_pyproject: Vec<String> = pyproject
             .iter()
-            .any(|table| table.get("path").is_some() || table.get("workspace").is_some())
-        {
-            return Err(format!("{name} is installed from a local path"));
+            .flat_map(|one| one.scripts())
+            .map(str::to_owned)
+            .collect();
+        let name = pyproject.and_then(Pyproject::name).map(str::to_owned);
+        let (scripts, manifest) = match setup {
+            Some(setup) if of_pyproject.is_empty() => (setup.scripts.clone(), SETUP_PY),
+            _ => (of_pyproject, PYPROJECT),
+        };
+        Itself {
+            name: name.or_else(|| setup?.name.clone()),
+            scripts,
+            manifest,
+            installed,
         }
     }
-    let mut files = strings(&["pyproject.toml", "uv.lock", "uv.toml", ".python-version"]);
-    let project = pyproject.project.as_ref();
-    for value in project
-        .into_iter()
-        .flat_map(|project| [&project.readme, &project.license])
-        .flatten()
-    {
-        files.extend(
-            value
+
+    /// The Python that is asked for.
+    fn python(&self, request: &Request) -> Result<Tool, PlanError> {
+        let repo = request.repo;
+        let mut candidates: Vec<Candidate> = request
+            .setting_with_evidence("PYTHON_VERSION")
+            .map(|(value, evidence)| Candidate::new(&value, evidence))
+            .into_iter()
+            .collect();
+        for file in [".python-version", "runtime.txt"] {
+            candidates.extend(version::version_file(repo, file)?);
+        }
+        if let Some(pipfile) = &self.pipfile {
+            candidates.extend(pipfile.python(repo)?);
+        }
+        candidates.extend(version::tool_managers(repo, &["python"])?);
+        let pyproject = self.pyproject.as_deref();
+        let project = pyproject.and_then(|one| one.project.as_ref()?.requires_python.as_deref());
+        let poetry = pyproject.and_then(|one| {
+            one.tool
+                .poetry
+                .as_ref()?
+                .dependencies
+                .get("python")?
                 .as_str()
-                .or_else(|| value.get("file").and_then(toml::Value::as_str))
-                .map(str::to_owned),
-        );
-    }
-    files.retain(|file| repo.in_image(file));
-    Ok(files)
-}
-
-/// What requirement files say, includes followed.
-#[derive(Default)]
-struct Requirements {
-    names: BTreeSet<String>,
-    files: Vec<String>,
-    /// Why installing reads more than the files.
-    local: Option<String>,
-    git: bool,
-}
-
-impl Requirements {
-    fn read(&mut self, repo: &Repo, file: &str) -> Result<(), PlanError> {
-        // The list of files is bounded by what a repository can hold, and each is read once.
-        let mut pending = vec![file.to_owned()];
-        while let Some(file) = pending.pop() {
-            if self.files.contains(&file) {
-                continue;
-            }
-            let Some(text) = repo.text(&file)? else {
-                continue;
-            };
-            self.files.push(file.clone());
-            let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
-            for line in logical_lines(&text) {
-                if let Some(included) =
-                    option(&line, &["-r", "--requirement", "-c", "--constraint"])
-                {
-                    if included.starts_with('/')
-                        || included.split('/').any(|part| part == "..")
-                        || included.contains("://")
-                    {
-                        self.local = Some(format!("{file} includes {included}"));
-                    } else {
-                        pending.push(join(dir, included.trim_start_matches("./")));
-                    }
-                } else if let Some(path) = option(&line, &["-e", "--editable"]) {
-                    self.git |= path.starts_with("git+");
-                    self.local = Some(format!("{file} installs {path} from the source"));
-                } else if option(&line, &["-f", "--find-links"])
-                    .is_some_and(|place| !place.contains("://"))
-                {
-                    self.local = Some(format!("{file} finds packages in a local folder"));
-                } else if !line.starts_with('-') {
-                    self.line(&line);
-                }
-            }
+        });
+        for (key, word, range) in [
+            ("project.requires-python", "requires-python", project),
+            ("tool.poetry.dependencies.python", "python =", poetry),
+        ] {
+            let Some(range) = range else { continue };
+            let text = repo.text(PYPROJECT)?.unwrap_or_default();
+            let evidence = Evidence::key(PYPROJECT, key, read::line_of(&text, word), range);
+            candidates.push(Candidate::new(range, evidence));
         }
-        self.files.sort();
-        Ok(())
+        candidates.extend(self.setup.as_ref().and_then(|setup| setup.python.clone()));
+        version::python(&candidates)
     }
 
-    fn line(&mut self, line: &str) {
-        let bare = line.split(" --").next().unwrap_or_default().trim();
-        self.git |= bare.contains("git+");
-        match requirement(bare) {
-            Some(requirement) => {
-                let name = requirement.name.to_string();
-                if requirement
-                    .extras
-                    .iter()
-                    .any(|extra| extra.to_string() == "standard")
-                {
-                    self.names.insert(format!("{name}[standard]"));
-                }
-                self.names.insert(name);
-                if bare.contains("file:") || bare.contains("@ .") {
-                    self.local = Some(format!("{bare} is a local path"));
-                }
-            }
-            // A path, or a URL without a name: pip takes both.
-            None if bare.contains("://") => {}
-            None if bare.starts_with('.') || bare.contains('/') => {
-                self.local = Some(format!("{bare} is a local path"));
-            }
-            None => {}
+    /// The files that installing reads, or why it may read any.
+    fn seen(
+        &self,
+        repo: &Repo,
+        manager: Manager,
+        requirements: &Requirements,
+        local: Option<String>,
+    ) -> Result<Vec<String>, String> {
+        if let Some(why) = requirements.local.clone().or(local) {
+            return Err(why);
         }
-    }
-}
-
-/// A requirement in the form of PEP 508; `None` for what pip takes beside it. The parser panics on
-/// a name that ends in a separator, so such a name is refused before.
-fn requirement(text: &str) -> Option<pep508_rs::Requirement<pep508_rs::VerbatimUrl>> {
-    let name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    let length = text.bytes().take_while(|byte| name_byte(byte)).count();
-    let name = text.as_bytes().get(..length)?;
-    let sound = name.first()?.is_ascii_alphanumeric() && name.last()?.is_ascii_alphanumeric();
-    sound
-        .then(|| pep508_rs::Requirement::from_str(text).ok())
-        .flatten()
-}
-
-/// Lines without comments, continued lines joined.
-fn logical_lines(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut current = String::new();
-    for line in text.lines() {
-        let comment = if line.trim_start().starts_with('#') {
-            Some(0)
-        } else {
-            line.find(" #").or_else(|| line.find("\t#"))
+        let pyproject = self.pyproject.as_deref();
+        let mut files = match manager {
+            Manager::Requirements => return Ok(requirements.files.clone()),
+            Manager::None => return Err("nothing is installed".to_owned()),
+            Manager::Setuptools => return Err("a package is built from its source".to_owned()),
+            Manager::Pipenv => strings(&[PIPFILE, "Pipfile.lock"]),
+            _ if pyproject.is_none() => return Err("there is no pyproject.toml".to_owned()),
+            Manager::Uv => strings(&[PYPROJECT, "uv.lock", "uv.toml", ".python-version"]),
+            Manager::Poetry => strings(&[PYPROJECT, "poetry.lock", "poetry.toml"]),
+            Manager::Pdm => strings(&[PYPROJECT, "pdm.lock", "pdm.toml"]),
         };
-        let line = line[..comment.unwrap_or(line.len())].trim_end();
-        if let Some(head) = line.strip_suffix('\\') {
-            current.push_str(head);
-            continue;
+        if let (Manager::Uv, Some(why)) = (manager, pyproject.and_then(from_folders)) {
+            return Err(why);
         }
-        current.push_str(line);
-        let whole = std::mem::take(&mut current).trim().to_owned();
-        if !whole.is_empty() {
-            lines.push(whole);
-        }
+        files.extend(pyproject.iter().flat_map(|one| one.described_by()));
+        files.retain(|file| repo.in_image(file));
+        Ok(files)
     }
-    lines.extend(Some(current.trim().to_owned()).filter(|rest| !rest.is_empty()));
-    lines
 }
 
-/// The value of an option line: `-r a`, `-ra`, `--requirement=a`.
-fn option<'a>(line: &'a str, names: &[&str]) -> Option<&'a str> {
-    for name in names {
-        let Some(rest) = line.strip_prefix(name) else {
-            continue;
-        };
-        let separated = rest.starts_with([' ', '\t', '=']);
-        if separated || (name.len() == 2 && !rest.is_empty()) {
-            return Some(rest.trim_start_matches([' ', '\t', '=']).trim())
-                .filter(|value| !value.is_empty());
-        }
+/// Why uv reads more than manifests.
+fn from_folders(pyproject: &Pyproject) -> Option<String> {
+    let uv = pyproject.tool.uv.as_ref()?;
+    if uv.workspace.is_some() {
+        return Some("a workspace is installed from the source".to_owned());
     }
-    None
+    uv.sources.iter().flatten().find_map(|(name, source)| {
+        let tables = source
+            .as_array()
+            .map_or(std::slice::from_ref(source), Vec::as_slice);
+        let mut folders = tables
+            .iter()
+            .filter(|table| table.get("path").is_some() || table.get("workspace").is_some());
+        folders
+            .next()
+            .map(|_| format!("{name} is installed from a local path"))
+    })
 }
-
-/// Byte code whose content does not depend on clock or hash seed, so that two builds are alike; packages may hold
-/// templates that are no valid Python, hence the last part.
-const COMPILE: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/venv/lib > /dev/null || true";
-
-/// The same for what the build phase adds. What was there before is not written again: it would be in the layer of the
-/// build once more, and each edit of the source would compile all dependencies.
-const COMPILE_NEW: &str = "PYTHONHASHSEED=0 /opt/venv/bin/python -c \"import glob, importlib.util as u, os, py_compile as c; [c.compile(f, quiet=2, invalidation_mode=c.PycInvalidationMode.UNCHECKED_HASH) for f in sorted(glob.glob('/opt/venv/lib/**/*.py', recursive=True)) if not os.path.exists(u.cache_from_source(f))]\" || true";
 
 fn decide(facts: &Facts) -> Proposal {
     let mut proposal = Proposal {
-        metadata: strings(&["python"]),
+        metadata: facts.metadata.clone(),
         warnings: facts.warnings.clone(),
         ..Proposal::default()
     };
-    proposal.metadata.extend(facts.framework.map(str::to_owned));
     proposal.warnings.extend(facts.python.warnings.clone());
     proposal.decisions.push(facts.python.decision.clone());
-    proposal.plan.variables = variables(facts);
-    proposal.plan.phases = phases(facts, &mut proposal.decisions);
-    let libraries = libraries::of(&facts.dependencies);
+    proposal.decisions.extend(facts.tool_decisions.clone());
+    proposal.decisions.extend(facts.libraries.decisions.clone());
+    proposal.plan.variables = install::variables(facts.installation.manager);
+    let mut tools = vec![facts.python.entry()];
+    tools.extend(facts.tools.clone());
+    tools.extend(facts.libraries.asked());
+    if facts.git {
+        tools.push("git".to_owned());
+        let reason = "a requirement comes from a git repository; at build time alone";
+        proposal.decisions.push(Decision::new("git", "git", reason));
+    }
+    let setup = Phase {
+        nix_pkgs: Some(tools),
+        ..Phase::default()
+    };
+    let mut phases = install::phases(
+        &facts.installation,
+        facts.libraries.compiles,
+        &mut proposal.decisions,
+    );
+    phases.insert("setup".to_owned(), setup);
+    if facts.test {
+        let last = ["build", "install", "setup"]
+            .into_iter()
+            .find(|name| phases.contains_key(*name));
+        let test = Phase {
+            depends_on: Some(strings(&[last.unwrap_or("setup")])),
+            cmds: Some(strings(&["python -m pytest"])),
+            ..Phase::default()
+        };
+        phases.insert("test".to_owned(), test);
+    }
+    proposal.plan.phases = phases;
+    let mut kept = vec![facts.python.entry()];
+    kept.extend(facts.libraries.kept());
     let mut start = Start {
-        nix_pkgs: Some(vec![facts.python.entry()]),
-        apt_pkgs: Some(libraries.run).filter(|packages| !packages.is_empty()),
+        nix_pkgs: Some(kept),
         ..Start::default()
     };
     match &facts.start {
@@ -480,164 +384,6 @@ fn decide(facts: &Facts) -> Proposal {
     }
     proposal.plan.start = Some(start);
     proposal
-}
-
-fn variables(facts: &Facts) -> BTreeMap<String, String> {
-    let mut pairs = vec![
-        ("PYTHONDONTWRITEBYTECODE", "1"),
-        ("PYTHONFAULTHANDLER", "1"),
-        ("PYTHONHASHSEED", "random"),
-        ("PYTHONUNBUFFERED", "1"),
-    ];
-    match facts.manager {
-        Manager::Pip => pairs.extend([
-            ("PIP_DEFAULT_TIMEOUT", "100"),
-            ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-            ("PIP_ROOT_USER_ACTION", "ignore"),
-        ]),
-        Manager::Uv { .. } => pairs.extend([
-            ("UV_LINK_MODE", "copy"),
-            ("UV_PROJECT_ENVIRONMENT", "/opt/venv"),
-            // The interpreter is locked with the environment; a patch level in .python-version must not make uv look for another.
-            ("UV_PYTHON", "python3"),
-            ("UV_PYTHON_DOWNLOADS", "never"),
-        ]),
-        Manager::None => {}
-    }
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
-}
-
-fn phases(facts: &Facts, decisions: &mut Vec<Decision>) -> BTreeMap<String, Phase> {
-    let mut tools = vec![facts.python.entry()];
-    if matches!(facts.manager, Manager::Uv { .. }) {
-        tools.push("uv".to_owned());
-    }
-    let libraries = libraries::of(&facts.dependencies);
-    if libraries.compiles {
-        tools.push("gcc".to_owned());
-    }
-    decisions.extend(libraries.decisions);
-    if facts.git {
-        tools.push("git".to_owned());
-        decisions.push(Decision::new(
-            "git",
-            "git",
-            "a requirement comes from a git repository; at build time alone",
-        ));
-    }
-    let mut phases = BTreeMap::from([(
-        "setup".to_owned(),
-        Phase {
-            nix_pkgs: Some(tools),
-            apt_pkgs: Some(libraries.build).filter(|packages| !packages.is_empty()),
-            ..Phase::default()
-        },
-    )]);
-    let (install, build) = commands(facts);
-    if !install.is_empty() {
-        let (files, sees) = match &facts.manifests {
-            Ok(files) => (Some(files.clone()), "sees the manifests alone".to_owned()),
-            Err(why) => (None, format!("sees all files: {why}")),
-        };
-        let choice = if facts.manager == Manager::Pip {
-            "pip"
-        } else {
-            "uv"
-        };
-        decisions.push(Decision::new(
-            "install",
-            choice,
-            format!("{}; {sees}", facts.manager_reason),
-        ));
-        phases.insert("install".to_owned(), phase("setup", install, facts, files));
-    }
-    if !build.is_empty() {
-        phases.insert(
-            "build".to_owned(),
-            Phase {
-                paths: None,
-                ..phase("install", build, facts, None)
-            },
-        );
-    }
-    if facts.test {
-        let after = ["build", "install", "setup"]
-            .into_iter()
-            .find(|name| phases.contains_key(*name))
-            .unwrap_or("setup");
-        let test = Phase {
-            depends_on: Some(strings(&[after])),
-            cmds: Some(strings(&["python -m pytest"])),
-            ..Phase::default()
-        };
-        phases.insert("test".to_owned(), test);
-    }
-    phases
-}
-
-fn phase(after: &str, cmds: Vec<String>, facts: &Facts, files: Option<Vec<String>>) -> Phase {
-    let cache = if facts.manager == Manager::Pip {
-        "/root/.cache/pip"
-    } else {
-        "/root/.cache/uv"
-    };
-    Phase {
-        depends_on: Some(strings(&[after])),
-        cmds: Some(cmds),
-        only_include_files: files,
-        cache_directories: Some(strings(&[cache])),
-        paths: Some(strings(&["/opt/venv/bin"])),
-        ..Phase::default()
-    }
-}
-
-/// The commands of install and build.
-fn commands(facts: &Facts) -> (Vec<String>, Vec<String>) {
-    // Debug information names the folder in which pip compiled, another one each time.
-    let flags = if libraries::of(&facts.dependencies).compiles {
-        "CFLAGS=\"-g0 $CFLAGS\" "
-    } else {
-        ""
-    };
-    match facts.manager {
-        Manager::None => (Vec::new(), Vec::new()),
-        Manager::Pip => {
-            let pip = "/opt/venv/bin/pip install --no-compile -r requirements.txt";
-            let install = vec![
-                "python3 -m venv /opt/venv".to_owned(),
-                format!("{flags}{pip}"),
-                COMPILE.to_owned(),
-            ];
-            (install, Vec::new())
-        }
-        Manager::Uv { locked, package } => {
-            let sync = if locked {
-                "uv sync --frozen --no-dev"
-            } else {
-                "uv sync --no-dev"
-            };
-            // What is built from the source gets a file with the times of its files; two builds would differ by it.
-            let from_source = format!("UV_NO_INSTALLER_METADATA=1 {sync}");
-            let first = if facts.manifests.is_ok() {
-                sync
-            } else {
-                &from_source
-            };
-            let install = vec![format!("{first} --no-install-project"), COMPILE.to_owned()];
-            let build = if package {
-                vec![
-                    format!("{from_source} --no-editable"),
-                    COMPILE_NEW.to_owned(),
-                ]
-            } else {
-                Vec::new()
-            };
-            (install, build)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ impl Offers for Versions<'_> {
             sources,
             client,
             architecture,
+            ..
         } = self.asking;
         let version = format!("v0.0.1-go{version}.linux-{architecture}");
         Ok(Artifact {

@@ -1,24 +1,29 @@
 //! Wheels of a Python package index, in the JSON or the HTML form of the "simple" interface.
 
+use std::path::PathBuf;
+
 use nodejs_semver::Version;
 use regex::Regex;
 use serde::Deserialize;
 
 use super::{Asking, Offers, number};
-use crate::environment::http::Client;
+use crate::environment::http::{Client, Fetch, Promise};
 use crate::environment::lock::Artifact;
 use crate::environment::{EnvironmentError, Registry, Sources};
 
 const LIMIT: u64 = 64 << 20;
+const WHEEL_LIMIT: u64 = 1 << 30;
 const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
 /// A file of a project.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct File {
     pub name: String,
     /// Absolute, or relative to the project's page.
     pub url: String,
     pub sha256: String,
+    /// The versions of Python that it is for, in PEP 440's grammar.
+    pub requires_python: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +36,8 @@ struct PageFile {
     filename: String,
     url: String,
     hashes: std::collections::BTreeMap<String, String>,
+    #[serde(default, rename = "requires-python")]
+    requires_python: Option<String>,
     #[serde(default)]
     yanked: serde_json::Value,
 }
@@ -77,6 +84,7 @@ fn from_json(text: &str) -> serde_json::Result<Vec<File>> {
                 name: file.filename,
                 url: file.url,
                 sha256,
+                requires_python: file.requires_python,
             })
         })
         .collect())
@@ -88,13 +96,21 @@ fn from_html(text: &str) -> Vec<File> {
     ) else {
         return Vec::new();
     };
+    let requires = Regex::new(r#"(?i)data-requires-python="([^"]*)""#).ok();
+    let plain = |text: &str| {
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
+    };
+    let python = |attributes: &str| Some(plain(&requires.as_ref()?.captures(attributes)?[1]));
     anchor
         .captures_iter(text)
         .filter(|found| !found[1].contains("data-yanked") && !found[4].contains("data-yanked"))
         .map(|found| File {
             name: found[5].to_owned(),
-            url: found[2].replace("&amp;", "&"),
+            url: plain(&found[2]),
             sha256: found[3].to_owned(),
+            requires_python: python(&found[1]).or_else(|| python(&found[4])),
         })
         .collect()
 }
@@ -121,6 +137,41 @@ fn absolute(page: &str, url: &str) -> String {
     format!("{base}/{rest}")
 }
 
+/// The name by which wheels call one of Debian's architectures.
+pub(super) fn machine(architecture: &str) -> &'static str {
+    if architecture == "arm64" {
+        "aarch64"
+    } else {
+        "x86_64"
+    }
+}
+
+/// Downloads a file of the index, or finds it in the cache.
+pub(super) fn fetch(
+    artifact: &Artifact,
+    file: &File,
+    asking: Asking<'_>,
+) -> Result<PathBuf, EnvironmentError> {
+    let endpoint = asking.sources.endpoint(Registry::Pypi)?;
+    let promise = Promise::parse(&artifact.hash).ok_or_else(|| EnvironmentError::Malformed {
+        what: format!("the Python package index's page about {}", artifact.name),
+        reason: format!("the hash of {} is not of a known kind", file.name),
+    })?;
+    asking.client.artifact(
+        asking.cache,
+        &Fetch {
+            what: &file.name,
+            url: &file.url,
+            authorization: endpoint.authorization_for(&file.url),
+            promise: &promise,
+            authority: "the index",
+            size: artifact.size,
+            limit: WHEEL_LIMIT,
+            progress: &|_| {},
+        },
+    )
+}
+
 /// Version of a wheel of `project` that runs with glibc on this architecture.
 fn wheel_version<'a>(name: &'a str, project: &str, machine: &str) -> Option<&'a str> {
     let rest = name
@@ -145,11 +196,7 @@ pub(super) fn versions(
     project: &'static str,
     asking: Asking<'_>,
 ) -> Result<Wheels, EnvironmentError> {
-    let machine = if asking.architecture == "arm64" {
-        "aarch64"
-    } else {
-        "x86_64"
-    };
+    let machine = machine(asking.architecture);
     let mut files = files(project, asking.sources, asking.client)?;
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let all = files
@@ -197,11 +244,11 @@ mod tests {
     #[test]
     fn both_forms_of_the_index_say_the_same() {
         let html = format!(
-            "<a href=\"../../f/uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl#sha256={HASH}\" data-x=\"&gt;=3\">uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl</a><br/>\n\
+            "<a href=\"../../f/uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl#sha256={HASH}\" data-requires-python=\"&gt;=3\">uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl</a><br/>\n\
              <a href=\"x.whl#sha256={HASH}\" data-yanked=\"\">x.whl</a>"
         );
         let json = format!(
-            r#"{{"files":[{{"filename":"uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl","url":"../../f/uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl","hashes":{{"sha256":"{HASH}"}},"yanked":false}},
+            r#"{{"files":[{{"filename":"uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl","url":"../../f/uv-1.0.0-py3-none-manylinux_2_17_x86_64.whl","hashes":{{"sha256":"{HASH}"}},"requires-python":">=3","yanked":false}},
                {{"filename":"x.whl","url":"x.whl","hashes":{{"sha256":"{HASH}"}},"yanked":"broken"}}]}}"#
         );
         let files = from_html(&html);

@@ -20,6 +20,8 @@ pub struct Toolchain {
     pub companions: &'static [Companion],
     /// Jars of a Maven repository that it loads, into `lib`: `group:artifact` and version.
     pub libraries: &'static [(&'static str, &'static str)],
+    /// What a program written in Python is chosen together with, as requirements.
+    pub beside: &'static [&'static str],
     /// Paths below its folder that only building with it needs.
     pub build_only: &'static [&'static str],
     /// Paths below the root where it keeps notes of its own runs.
@@ -28,6 +30,14 @@ pub struct Toolchain {
     pub variables: &'static [Variable],
     /// Its programs hide those of other toolchains.
     pub first: bool,
+}
+
+impl Toolchain {
+    /// Whether it is a program that the suite's Python runs.
+    pub fn on_python(&self) -> bool {
+        let mut packages = self.packages.iter();
+        packages.any(|package| package.layout == Layout::PythonProgram)
+    }
 }
 
 /// A package of a registry.
@@ -130,6 +140,8 @@ pub enum Layout {
     Scripts,
     /// The folder of this name in a wheel.
     WheelFolder(&'static str, &'static [Link]),
+    /// A program written in Python: a wheel of its own, and those that it requires.
+    PythonProgram,
     /// A toolchain module of Go.
     GoModule,
     /// A program for Java.
@@ -202,10 +214,23 @@ const fn toolchain(name: &'static str, packages: &'static [Package]) -> Toolchai
         packages,
         companions: &[],
         libraries: &[],
+        beside: &[],
         build_only: &[],
         notes: &[],
         variables: &[],
         first: false,
+    }
+}
+
+/// A program of the Python package index that the suite's Python runs, and where it keeps its notes.
+const fn python_program(
+    name: &'static str,
+    packages: &'static [Package],
+    notes: &'static [&'static str],
+) -> Toolchain {
+    Toolchain {
+        notes,
+        ..toolchain(name, packages)
     }
 }
 
@@ -332,6 +357,25 @@ pub const TOOLCHAINS: &[Toolchain] = &[
         ..toolchain("npm", &[npm("npm", "*", NPM)])
     },
     Toolchain {
+        // The versions that its makers tested together; newer ones of what it requires have broken it.
+        beside: &["pdm[locked]"],
+        ..python_program(
+            "pdm",
+            &[package(Registry::Pypi, "pdm", Layout::PythonProgram)],
+            &[
+                "root/.cache/pdm",
+                "root/.config/pdm",
+                "root/.local/share/pdm",
+                "root/.local/state/pdm",
+            ],
+        )
+    },
+    python_program(
+        "pipenv",
+        &[package(Registry::Pypi, "pipenv", Layout::PythonProgram)],
+        &["root/.cache/pipenv", "root/.local/share/virtualenvs"],
+    ),
+    Toolchain {
         // From 12 on pnpm is a program of its own, which takes the place of a script.
         companions: &[Companion {
             with: ">=12",
@@ -346,6 +390,19 @@ pub const TOOLCHAINS: &[Toolchain] = &[
         }],
         notes: &["root/.cache/pnpm", "root/.local/state/pnpm"],
         ..toolchain("pnpm", &[npm("pnpm", "*", module("pnpm"))])
+    },
+    Toolchain {
+        // From 2.0 on writing requirements is for a plugin.
+        beside: &["poetry-plugin-export"],
+        ..python_program(
+            "poetry",
+            &[package(Registry::Pypi, "poetry", Layout::PythonProgram)],
+            &[
+                "root/.cache/pypoetry",
+                "root/.config/pypoetry",
+                "root/.local/share/pypoetry",
+            ],
+        )
     },
     toolchain(
         "sbt",

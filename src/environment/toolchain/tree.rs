@@ -79,6 +79,9 @@ enum Made {
 
 /// What the table says of an artifact of a tool.
 fn made(tool: &str, artifact: &Artifact) -> Result<Made, EnvironmentError> {
+    if named(tool).is_some_and(Toolchain::on_python) {
+        return Ok(Made::Package(Layout::PythonProgram));
+    }
     let is_it = |package: &Package| {
         package.registry.name() == artifact.registry
             && (package.amd64 == artifact.name || package.arm64 == artifact.name)
@@ -155,6 +158,7 @@ impl Target<'_> {
                 self.wheel_folder(name)?;
                 self.links(links)
             }
+            Layout::PythonProgram => self.python_wheel(),
             Layout::GoModule => self.go_module(),
             Layout::Jar {
                 path,
@@ -304,6 +308,54 @@ impl Target<'_> {
         }
     }
 
+    /// A wheel of a program written in Python: its modules into `lib`, a script for each command that the program's own
+    /// wheel names into `bin`.
+    fn python_wheel(&self) -> Result<(), EnvironmentError> {
+        self.wheel(&|path| {
+            let (folder, inside) = path.split_once('/').unwrap_or(("", path));
+            let module = match folder.strip_suffix(".data") {
+                None => path,
+                Some(_) => inside
+                    .strip_prefix("purelib/")
+                    .or_else(|| inside.strip_prefix("platlib/"))?,
+            };
+            let file = !module.is_empty() && !module.ends_with('/');
+            file.then(|| (format!("lib/{module}"), 0o444))
+        })?;
+        if !self
+            .folder
+            .starts_with(&format!("opt/{}-", self.artifact.name))
+        {
+            return Ok(());
+        }
+        let mut archive = self.archive()?;
+        let names = archive
+            .file_names()
+            .filter_map(Result::ok)
+            .map(std::borrow::Cow::into_owned);
+        let points = names
+            .into_iter()
+            .find(|name| name.ends_with(".dist-info/entry_points.txt"));
+        let points = points.ok_or_else(|| self.malformed()("it has no entry points"))?;
+        let entry = archive.by_name(&points).map_err(self.malformed())?;
+        let mut text = String::new();
+        let read = Read::take(entry, MANIFEST_LIMIT).read_to_string(&mut text);
+        read.map_err(io_error("read", self.file))?;
+        for (name, module, function) in commands(&text) {
+            let script = PYTHON_SCRIPT
+                .replace("{folder}", &format!("/{}", self.folder))
+                .replace("{module}", module)
+                .replace("{function}", function);
+            self.file(
+                &format!("bin/{name}"),
+                0o755,
+                &mut script.as_bytes(),
+                LIMITS.bytes,
+            )?;
+        }
+        Ok(())
+    }
+
     /// The files of a wheel for which `place` has a path below the tool's folder, with at least
     /// the mode that it says. Returns how many there are.
     fn wheel(
@@ -377,6 +429,45 @@ impl Target<'_> {
     }
 }
 
+/// What runs a command of a program written in Python. Its modules are found before those of the app; what it starts does
+/// not see them. It leaves no byte code: that would be in the image.
+const PYTHON_SCRIPT: &str = "#!/usr/bin/python3 -s
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, \"{folder}/lib\")
+
+from {module} import {function} as main
+
+sys.exit(main())
+";
+
+/// The commands of a list of entry points: name, module, function.
+fn commands(text: &str) -> Vec<(&str, &str, &str)> {
+    let plain = |word: &str, more: &str| {
+        let sign = |letter: char| letter.is_ascii_alphanumeric() || more.contains(letter);
+        !word.is_empty() && word.chars().all(sign)
+    };
+    let mut section = "";
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
+            section = name.trim();
+        } else if let (Some((name, target)), "console_scripts") = (line.split_once('='), section) {
+            let target = target.split('[').next().unwrap_or_default();
+            let (module, function) = target.split_once(':').unwrap_or((target, ""));
+            let (name, module, function) = (name.trim(), module.trim(), function.trim());
+            if plain(name, "_-.") && plain(module, "_.") && plain(function, "_") {
+                found.push((name, module, function));
+            }
+        }
+    }
+    found
+}
+
 /// The path and mode of a file of a Go toolchain module.
 fn go_place(inside: &str) -> (String, u32) {
     // A module cannot hold other modules, so their go.mod files carry another name in it.
@@ -406,5 +497,16 @@ impl<R: Read> Read for Hashed<R> {
         let count = self.inner.read(buffer)?;
         self.hash.update(&buffer[..count]);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_the_console_scripts_with_plain_names() {
+        let text = "[console_scripts]\npdm = pdm.core:main\nbad/name = a:b\nx = a:b;c\n\n[other]\ny = a:b\n";
+        assert_eq!(commands(text), [("pdm", "pdm.core", "main")]);
     }
 }

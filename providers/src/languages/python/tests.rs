@@ -1,6 +1,6 @@
 use super::*;
 
-fn propose(files: &[(&str, &str)]) -> Proposal {
+pub(super) fn propose(files: &[(&str, &str)]) -> Proposal {
     propose_with(files, &[]).unwrap()
 }
 
@@ -16,10 +16,6 @@ fn propose_with(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Pr
         test: true,
         assisting: false,
     })
-}
-
-fn start(files: &[(&str, &str)]) -> String {
-    propose(files).plan.start.unwrap().cmd.unwrap_or_default()
 }
 
 #[test]
@@ -124,65 +120,6 @@ fn uv_sources_from_a_path_need_the_source() {
 }
 
 #[test]
-fn frameworks_start_by_dependency_and_object() {
-    let flask = ("requirements.txt", "Flask==3.0\ngunicorn");
-    assert_eq!(
-        start(&[
-            flask,
-            ("app.py", "import flask\nserver = flask.Flask(__name__)\n")
-        ]),
-        "gunicorn --bind 0.0.0.0:${PORT:-8000} app:server"
-    );
-    assert_eq!(
-        start(&[flask, ("app/__init__.py", "def create_app():\n  pass\n")]),
-        "gunicorn --bind 0.0.0.0:${PORT:-8000} 'app:create_app()'"
-    );
-    assert_eq!(
-        start(&[
-            ("requirements.txt", "flask"),
-            ("app.py", "app = Flask(__name__)")
-        ]),
-        "flask --app app:app run --host 0.0.0.0 --port ${PORT:-8000}"
-    );
-    let fastapi = (
-        "pyproject.toml",
-        "[project]\nname='a'\ndependencies=['fastapi[standard]>=0.1']",
-    );
-    assert_eq!(
-        start(&[
-            fastapi,
-            ("src/main.py", "api: FastAPI = FastAPI(title='x')")
-        ]),
-        "uvicorn src.main:api --host 0.0.0.0 --port ${PORT:-8000}"
-    );
-    let settings = (
-        "site/settings.py",
-        "WSGI_APPLICATION = 'site.wsgi.application'  # x",
-    );
-    let django = [
-        ("requirements.txt", "Django>=5\ngunicorn"),
-        ("manage.py", ""),
-        settings,
-    ];
-    assert_eq!(
-        start(&django),
-        "python manage.py migrate && gunicorn --bind 0.0.0.0:${PORT:-8000} site.wsgi"
-    );
-    assert_eq!(propose(&django).metadata, ["python", "django"]);
-}
-
-#[test]
-fn a_name_that_merely_contains_a_framework_is_not_it() {
-    assert_eq!(
-        start(&[
-            ("requirements.txt", "flask-cors\n# fastapi\n"),
-            ("main.py", "app = Flask(1)")
-        ]),
-        "python main.py"
-    );
-}
-
-#[test]
 fn the_variable_beats_every_file_and_all_others_are_told() {
     let files = [
         ("requirements.txt", ""),
@@ -204,105 +141,254 @@ fn the_variable_beats_every_file_and_all_others_are_told() {
     );
 }
 
+fn tools(proposal: &Proposal) -> Vec<String> {
+    proposal.plan.phases["setup"].nix_pkgs.clone().unwrap()
+}
+
+fn commands(proposal: &Proposal, phase: &str) -> Vec<String> {
+    let phase = proposal.plan.phases.get(phase);
+    phase
+        .and_then(|phase| phase.cmds.clone())
+        .unwrap_or_default()
+}
+
+const POETRY_1: &str = "[tool.poetry]\nname = 'shop'\nreadme = 'README.md'\n[tool.poetry.dependencies]\npython = '~3.11'\nflask = '^3'\n[tool.poetry.group.dev.dependencies]\npytest = '*'\n";
+
 #[test]
-fn managers_that_are_not_here_are_told() {
-    assert!(propose(&[("Pipfile", ""), ("main.py", "")]).warnings[0].contains("pipenv"));
-    let error = propose_with(
-        &[("main.py", "")],
-        &[("NIXPACKS_PYTHON_PACKAGE_MANAGER", "poetry")],
-    )
-    .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("NIXPACKS_PYTHON_PACKAGE_MANAGER"),
-        "{error}"
+fn poetry_s_lock_file_is_written_as_requirements_and_the_project_installed_after_them() {
+    let files = [
+        ("pyproject.toml", POETRY_1),
+        (
+            "poetry.lock",
+            "[[package]]\nname='flask'\ngroups=['main']\n",
+        ),
+        ("README.md", ""),
+        ("shop/__init__.py", ""),
+    ];
+    let found = propose(&files);
+    assert_eq!(tools(&found), ["python@>=3.11 <3.12", "uv", "poetry"]);
+    assert_eq!(
+        commands(&found, "install")[..2],
+        [
+            "uv venv /opt/venv",
+            "poetry export --only main --no-interaction -o /tmp/requirements.txt && uv pip install --python /opt/venv/bin/python --no-deps -r /tmp/requirements.txt"
+        ]
+    );
+    assert_eq!(
+        found.plan.phases["install"]
+            .only_include_files
+            .as_deref()
+            .unwrap(),
+        ["pyproject.toml", "poetry.lock", "README.md"]
+    );
+    assert_eq!(
+        commands(&found, "build"),
+        ["poetry install --only-root --no-interaction"]
+    );
+    assert_eq!(found.metadata, ["python", "poetry"]);
+    assert_eq!(found.warnings, [""; 0]);
+    // Poetry would stop at a project that has nothing of its name.
+    assert!(commands(&propose(&files[..3]), "build").is_empty());
+    let off = POETRY_1.replace("readme", "package-mode = false\nreadme");
+    assert!(commands(&propose(&[("pyproject.toml", &off), files[3]]), "build").is_empty());
+    let elsewhere = POETRY_1.replace(
+        "readme",
+        "packages = [{ include = 'store', from = 'lib' }]\nreadme",
+    );
+    let elsewhere = propose(&[
+        ("pyproject.toml", &elsewhere),
+        ("lib/store/__init__.py", ""),
+    ]);
+    assert_eq!(commands(&elsewhere, "build").len(), 1);
+}
+
+#[test]
+fn a_manager_without_its_lock_file_locks_first_and_warns() {
+    for (file, text, command) in [
+        (
+            "pyproject.toml",
+            POETRY_1,
+            "poetry lock --no-interaction && poetry export",
+        ),
+        (
+            "pyproject.toml",
+            "[project]\nname='a'\n[tool.pdm]\n",
+            "pdm lock && pdm export",
+        ),
+        (
+            "Pipfile",
+            "[packages]\nflask='*'\n",
+            "pipenv lock && pipenv requirements",
+        ),
+    ] {
+        let found = propose(&[(file, text)]);
+        assert!(
+            commands(&found, "install")[1].starts_with(command),
+            "{command}"
+        );
+        assert!(
+            found.warnings[0].contains("each build may install other versions"),
+            "{:?}",
+            found.warnings
+        );
+    }
+}
+
+#[test]
+fn pdm_installs_a_distribution_where_it_is() {
+    let project = "[project]\nname='a'\ndependencies=['flask']\n[build-system]\nrequires=[]\n";
+    let found = propose(&[("pyproject.toml", project), ("pdm.lock", "")]);
+    assert_eq!(
+        commands(&found, "install")[1],
+        "pdm export --prod -f requirements -o /tmp/requirements.txt && uv pip install --python /opt/venv/bin/python --no-deps -r /tmp/requirements.txt"
+    );
+    assert_eq!(
+        commands(&found, "build"),
+        ["UV_NO_INSTALLER_METADATA=1 uv pip install --python /opt/venv/bin/python --no-deps -e ."]
+    );
+    let application = format!("{project}[tool.pdm]\ndistribution = false\n");
+    let application = propose(&[("pyproject.toml", &application), ("pdm.lock", "")]);
+    assert!(commands(&application, "build").is_empty());
+}
+
+#[test]
+fn a_pipfile_says_the_python_and_its_lock_file_is_verified() {
+    let pipfile = "[packages]\nflask = {extras = ['async'], version = '*'}\n[requires]\npython_version = '3.11'\n";
+    let files = [
+        ("Pipfile", pipfile),
+        ("Pipfile.lock", "{\"default\":{\"flask\":{}}}"),
+    ];
+    let found = propose(&files);
+    assert_eq!(tools(&found), ["python@3.11", "uv", "pipenv"]);
+    assert_eq!(
+        commands(&found, "install")[1],
+        "pipenv verify && pipenv requirements --hash > /tmp/requirements.txt && uv pip install --python /opt/venv/bin/python --no-deps -r /tmp/requirements.txt"
+    );
+    let full = pipfile.replace(
+        "python_version = '3.11'",
+        "python_version = '3.11'\npython_full_version = '3.9.2'",
+    );
+    assert_eq!(tools(&propose(&[("Pipfile", &full)]))[0], "python@3.9");
+    let local = pipfile.replace(
+        "[requires]",
+        "mine = {path = './mine', editable = true}\n[requires]",
+    );
+    assert_eq!(
+        propose(&[("Pipfile", &local)]).plan.phases["install"].only_include_files,
+        None
     );
 }
 
 #[test]
-fn psycopg2_without_wheels_asks_for_a_compiler_and_libpq_and_the_binary_one_does_not() {
-    let plan = |text: &str| {
-        let plan = propose(&[("requirements.txt", text), ("main.py", "")]).plan;
-        let setup = plan.phases["setup"].clone();
-        (setup.nix_pkgs.unwrap(), setup.apt_pkgs, plan.start.unwrap())
-    };
-    let (tools, build, start) = plan("psycopg2");
-    assert_eq!(tools, ["python@3.13", "gcc"]);
-    assert_eq!(build.unwrap(), ["libpq-dev"]);
-    let install = propose(&[("requirements.txt", "psycopg2")]).plan.phases["install"].clone();
+fn a_setup_py_is_installed_from_its_source() {
+    let setup = "from setuptools import setup\nsetup(name='shop', install_requires=['psycopg2'], python_requires='>=3.9,<3.12', entry_points={'console_scripts': ['shop=shop:main']})\n";
+    let found = propose(&[("setup.py", setup), ("shop/__init__.py", "")]);
     assert_eq!(
-        install.cmds.unwrap()[1],
+        tools(&found),
+        [
+            "python@>=3.9 <3.12",
+            "uv",
+            "gcc",
+            "postgresql.dev",
+            "postgresql.lib"
+        ]
+    );
+    assert_eq!(
+        commands(&found, "install")[1],
+        "UV_NO_INSTALLER_METADATA=1 CFLAGS=\"-g0 $CFLAGS\" uv pip install --python /opt/venv/bin/python ."
+    );
+    assert_eq!(found.plan.phases["install"].only_include_files, None);
+    assert_eq!(found.plan.start.unwrap().cmd.unwrap(), "shop");
+}
+
+#[test]
+fn the_first_lock_file_in_nixpacks_order_decides_and_the_others_are_told() {
+    let found = propose(&[
+        ("pyproject.toml", "[project]\nname='a'\n"),
+        ("uv.lock", ""),
+        ("poetry.lock", ""),
+        ("Pipfile", ""),
+    ]);
+    assert_eq!(tools(&found), ["python@3.13", "uv", "poetry"]);
+    assert!(
+        found.warnings[0].starts_with("poetry.lock is used"),
+        "{:?}",
+        found.warnings
+    );
+    assert!(
+        found.warnings[0].contains("uv.lock, Pipfile is not"),
+        "{:?}",
+        found.warnings
+    );
+}
+
+#[test]
+fn the_variable_names_the_manager_in_nixpacks_words() {
+    let files = [("requirements.txt", "flask"), ("Pipfile", "")];
+    let with = |name: &str| propose_with(&files, &[("NIXPACKS_PYTHON_PACKAGE_MANAGER", name)]);
+    for (name, command) in [
+        ("auto", "/opt/venv/bin/pip install"),
+        ("requirements", "/opt/venv/bin/pip install"),
+        ("Pipenv", "pipenv lock"),
+        ("setuptools", "UV_NO_INSTALLER_METADATA=1 uv pip install"),
+    ] {
+        let found = with(name).unwrap();
+        assert!(
+            commands(&found, "install")[1].starts_with(command),
+            "{name}"
+        );
+    }
+    assert!(commands(&with("skip").unwrap(), "install").is_empty());
+    let error = with("conda").unwrap_err().to_string();
+    assert!(error.contains("NIXPACKS_PYTHON_PACKAGE_MANAGER"), "{error}");
+}
+
+#[test]
+fn managers_come_in_the_version_that_is_asked_for() {
+    let poetry = [
+        ("pyproject.toml", POETRY_1),
+        (".tool-versions", "poetry 1.8.3\n"),
+    ];
+    assert_eq!(tools(&propose(&poetry))[2], "poetry@1.8.3");
+    let found = propose_with(&poetry, &[("NIXPACKS_POETRY_VERSION", "1.7.1")]).unwrap();
+    assert_eq!(tools(&found)[2], "poetry@1.7.1");
+    let uv = "[project]\nname='a'\n[tool.uv]\nrequired-version = '>=0.5,<1'\n";
+    assert_eq!(tools(&propose(&[("pyproject.toml", uv)]))[1], "uv@>=0.5 <1");
+    let refused = propose_with(&poetry, &[("NIXPACKS_POETRY_VERSION", "banana")]);
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("NIXPACKS_POETRY_VERSION")
+    );
+}
+
+#[test]
+fn libraries_are_by_what_is_required_or_locked() {
+    let found = propose(&[("requirements.txt", "psycopg2"), ("main.py", "")]);
+    assert_eq!(
+        tools(&found),
+        ["python@3.13", "gcc", "postgresql.dev", "postgresql.lib"]
+    );
+    assert_eq!(
+        commands(&found, "install")[1],
         "CFLAGS=\"-g0 $CFLAGS\" /opt/venv/bin/pip install --no-compile -r requirements.txt"
     );
-    assert_eq!(start.nix_pkgs.unwrap(), ["python@3.13"]);
-    assert_eq!(start.apt_pkgs.unwrap(), ["libpq5"]);
-    let (tools, build, start) = plan("psycopg2-binary");
-    assert_eq!(tools, ["python@3.13"]);
-    assert_eq!((build, start.apt_pkgs), (None, None));
-}
-
-#[test]
-fn what_is_called_at_run_time_alone_needs_no_compiler() {
-    let plan = propose(&[("requirements.txt", "pydub\npdf2image"), ("main.py", "")]).plan;
     assert_eq!(
-        plan.phases["setup"].nix_pkgs.as_deref().unwrap(),
-        ["python@3.13"]
+        found.plan.start.unwrap().nix_pkgs.unwrap(),
+        ["python@3.13", "postgresql.lib"]
     );
-    assert_eq!(
-        plan.start.unwrap().apt_pkgs.unwrap(),
-        ["ffmpeg", "poppler-utils"]
-    );
-}
-
-#[test]
-fn the_application_is_found_in_a_package_of_any_name() {
-    let factory = "import flask\ndef create_app(test_config=None):\n    pass";
-    let requirements = ("requirements.txt", "flask\ngunicorn");
-    assert_eq!(
-        start(&[
-            requirements,
-            ("tests/__init__.py", factory),
-            ("zoo/__init__.py", factory)
-        ]),
-        "gunicorn --bind 0.0.0.0:${PORT:-8000} 'zoo:create_app()'"
-    );
-    assert_eq!(
-        start(&[
-            requirements,
-            ("src/zoo/__init__.py", ""),
-            ("src/zoo/wsgi.py", "app = Flask('a')")
-        ]),
-        "PYTHONPATH=src gunicorn --bind 0.0.0.0:${PORT:-8000} zoo.wsgi:app"
-    );
-}
-
-#[test]
-fn a_project_that_is_installed_is_found_without_its_source_folder() {
-    let pyproject = "[project]\nname = 'the-zoo'\nversion = '1'\ndependencies = ['fastapi[standard]']\n[project.scripts]\nzoo-keeper = 'the_zoo:main'\n[build-system]\nrequires = []";
-    let files = [
-        ("pyproject.toml", pyproject),
-        ("uv.lock", ""),
-        ("ark/__init__.py", "app = FastAPI()"),
-        ("src/the_zoo/__init__.py", ""),
-    ];
-    let with = |file, text| [&files[..], &[(file, text)]].concat();
-    assert_eq!(
-        start(&with("src/the_zoo/api.py", "app = FastAPI()")),
-        "uvicorn the_zoo.api:app --host 0.0.0.0 --port ${PORT:-8000}"
-    );
-    let factory = "from fastapi import FastAPI\ndef create_app() -> FastAPI:";
-    assert_eq!(
-        start(&with("src/the_zoo/api.py", factory)),
-        "uvicorn --factory the_zoo.api:create_app --host 0.0.0.0 --port ${PORT:-8000}"
-    );
-    assert_eq!(start(&[files[0], files[1], files[3]]), "zoo-keeper");
-}
-
-#[test]
-fn a_name_that_ends_in_a_separator_is_no_requirement_and_no_panic() {
-    for bad in ["flask..>=1", "flask-", "-", ".", "a_ ==1", ""] {
-        assert!(super::requirement(bad).is_none(), "{bad}");
-    }
-    assert!(super::requirement("zope.interface>=5; python_version > '3.8'").is_some());
+    let binary = propose(&[("requirements.txt", "psycopg2-binary"), ("main.py", "")]);
+    assert_eq!(tools(&binary), ["python@3.13"]);
+    let called = propose(&[("requirements.txt", "pydub\npdf2image"), ("main.py", "")]);
+    assert_eq!(tools(&called), ["python@3.13", "ffmpeg", "poppler_utils"]);
+    let lock = "[[package]]\nname='reports'\ndependencies=[{name='weasyprint'}]\n[[package]]\nname='weasyprint'\n";
+    let locked = propose(&[
+        (
+            "pyproject.toml",
+            "[project]\nname='a'\ndependencies=['reports']\n",
+        ),
+        ("uv.lock", lock),
+    ]);
+    assert!(tools(&locked).contains(&"pango.out".to_owned()));
 }
