@@ -3,11 +3,13 @@
 mod build;
 mod cache;
 mod detect;
+mod doctor;
 mod explain;
 mod human;
 mod images;
 mod json;
 mod logs;
+mod packages;
 mod plan;
 mod run;
 mod text;
@@ -76,7 +78,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Build an image of a folder
-    Build(build::BuildArgs),
+    Build(Box<build::BuildArgs>),
     /// Print what a build would do, as JSON or TOML, without doing it
     Plan(plan::PlanArgs),
     /// Print the names of the providers that a build would use
@@ -93,6 +95,8 @@ enum Verb {
     Cache(cache::CacheVerb),
     /// Print the log of the last build, or of an earlier one
     Logs(logs::LogsArgs),
+    /// Say what this machine has of what builds need
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -266,6 +270,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "packwright", &mut script);
             print(&script)
         }
+        Verb::Doctor(args) => doctor::run(&args, &global),
         // These read and write trees that belong to several ids, as root of a namespace if need be.
         verb => match crate::engine::native::become_root().map_err(Failure::from)? {
             Some(code) => Ok(code),
@@ -282,9 +287,11 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
         Verb::Images(verb) => images::run(&verb, global),
         Verb::Cache(verb) => cache::run(&verb, global),
         Verb::Logs(args) => logs::run(&args, global),
-        Verb::Plan(_) | Verb::Detect(_) | Verb::Explain(_) | Verb::Completions { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Plan(_)
+        | Verb::Detect(_)
+        | Verb::Explain(_)
+        | Verb::Doctor(_)
+        | Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Failure {
     /// The process's exit code.
     pub code: u8,
     /// The message; its cause is the wrapped error where there is one.
-    message: String,
+    pub message: String,
     /// What to do.
     pub hint: Option<String>,
     /// Lines to show below the message.
@@ -186,6 +186,17 @@ impl From<EnvironmentError> for Failure {
         let (code, hint) = match &error {
             EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
             EnvironmentError::Elsewhere { remedy, .. } => (31, Some(*remedy)),
+            EnvironmentError::NoNix(_) => (
+                30,
+                Some(
+                    "--packages debian needs none; --packages auto takes nix only where it is ready",
+                ),
+            ),
+            EnvironmentError::Nix { details, hint, .. } => {
+                let mut failure = Self::new(30, &error, hint.map(str::to_owned));
+                failure.details.clone_from(details);
+                return failure;
+            }
             EnvironmentError::Download {
                 temporary: true, ..
             } => (75, Some("try again; what was fetched is kept")),

@@ -22,8 +22,11 @@ use packwright_providers::{BuildPlan, Overrides, PlanError, Planned, Repo};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
-use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
-use crate::environment::{EnvironmentError, EnvironmentRequest, RootJob, RootRunner, Sources};
+use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
+use crate::environment::{
+    Closure, Context, EnvironmentError, EnvironmentRequest, NixSettings, Packages, RootJob,
+    RootRunner, Sources, StorePath,
+};
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
 
@@ -160,6 +163,10 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// Names the cache mounts, instead of the app's path.
     pub cache_key: Option<String>,
+    /// Where packages come from, when the command line or its environment says so.
+    pub packages: Option<Packages>,
+    /// How Nix is used.
+    pub nix: NixSettings,
 }
 
 /// A finished build.
@@ -207,10 +214,9 @@ impl Build<'_> {
         let (repo, planned) = self.plan()?;
         let plan = &hooks::with_phases_for_hooks(planned.plan);
         let request = EnvironmentRequest::from_plan(plan);
-        let lock =
-            crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
-        let roots =
-            crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
+        let context = self.environment(&repo, plan)?;
+        let lock = crate::environment::resolve_lock(&request, &context)?;
+        let roots = crate::environment::realise(&lock, &context, self)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
         let held = self.store.hold()?;
@@ -236,6 +242,22 @@ impl Build<'_> {
             layers_written: built.layers_written,
         });
         Ok(built)
+    }
+
+    /// What making the environment needs.
+    fn environment<'b>(
+        &'b self,
+        repo: &'b Repo,
+        plan: &BuildPlan,
+    ) -> Result<Context<'b>, PipelineError> {
+        Ok(Context {
+            folder: repo.root().unwrap_or(&self.options.source),
+            packages: packages(self.options, plan)?,
+            nix: &self.options.nix,
+            sources: self.sources,
+            cache: self.cache,
+            report: self.report,
+        })
     }
 
     fn plan(&self) -> Result<(Repo, Planned), PipelineError> {
@@ -365,6 +387,39 @@ fn without_effect(plan: &BuildPlan) -> Vec<String> {
         );
     }
     messages
+}
+
+/// Where packages come from: the command line says it, else the plan, else this machine.
+fn packages(options: &BuildOptions, plan: &BuildPlan) -> Result<Packages, PipelineError> {
+    match (options.packages, plan.packages.as_deref()) {
+        (Some(packages), _) => Ok(packages),
+        (None, None | Some("auto")) => Ok(Packages::Auto),
+        (None, Some("nix")) => Ok(Packages::Nix),
+        (None, Some("debian")) => Ok(Packages::Debian),
+        (None, Some(other)) => Err(PipelineError::Setting {
+            key: "packages",
+            value: other.to_owned(),
+            reason: "is not auto, nix or debian",
+        }),
+    }
+}
+
+/// The mounts that show store paths, read-only, and nothing else of their store.
+fn store_binds(closure: &Closure) -> Vec<Bind> {
+    let of_link = |path: &&StorePath| {
+        let meta = path.source.symlink_metadata();
+        meta.is_ok_and(|meta| meta.is_symlink())
+    };
+    closure
+        .paths()
+        // The root has the same link.
+        .filter(|path| !of_link(path))
+        .map(|path| Bind {
+            source: path.source.clone(),
+            target: path.path.clone(),
+            read_only: true,
+        })
+        .collect()
 }
 
 /// `PATH` with the given entries before the system's.

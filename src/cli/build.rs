@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::human::Human;
 use super::json::Lines;
+use super::packages::PackageFlags;
 use super::{Global, PlanFlags, Tee};
 use crate::engine::Interrupt;
 use crate::engine::native::Native;
@@ -50,6 +51,8 @@ pub struct BuildArgs {
     pub no_error_without_start: bool,
     #[command(flatten, next_help_heading = "Changes to the plan")]
     pub(super) flags: PlanFlags,
+    #[command(flatten, next_help_heading = "Packages")]
+    pub(super) packages: PackageFlags,
 }
 
 impl BuildArgs {
@@ -65,6 +68,7 @@ impl BuildArgs {
             cache_key: None,
             no_error_without_start: false,
             flags,
+            packages: PackageFlags::default(),
         }
     }
 
@@ -118,6 +122,8 @@ impl BuildArgs {
             allow_no_start: self.no_error_without_start,
             no_cache: self.no_cache,
             cache_key: self.cache_key.clone(),
+            packages: self.packages.packages(),
+            nix: self.packages.nix()?,
         })
     }
 }

@@ -15,9 +15,10 @@ use super::removals::Removals;
 use super::source::{APP, SourceFile, SourceKind, SourceTree};
 use super::{Build, PipelineError};
 use crate::cache::{Key, Kind};
-use crate::environment::{Roots, RunTree};
+use crate::environment::{Roots, RunTree, StorePath};
 use crate::image::{
-    Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, OPAQUE, write_layer,
+    Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, Node, OPAQUE, group,
+    write_layer,
 };
 use crate::report::Step;
 
@@ -72,6 +73,7 @@ pub fn layers(
             &mut done,
         )?;
     }
+    store_layers(build, plan, roots, results, chosen, &mut done)?;
     let compression = chosen.unwrap_or_default();
     let late = results
         .steps
@@ -107,8 +109,10 @@ pub fn spec(
         .chain(roots.run_path.iter().cloned())
         .collect();
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
+    let mut variables = roots.run_variables.clone();
+    variables.extend(plan.variables.clone());
     env.extend(
-        plan.variables
+        variables
             .iter()
             .map(|(name, value)| format!("{name}={value}")),
     );
@@ -218,6 +222,86 @@ fn run_tree_layer(
         let keep = |path: &Path| !excluded.is_match(path);
         Ok(LayerContent::from_tree(&tree.dir, &keep, tree.overlay)?)
     })
+}
+
+/// Layers of store paths when the plan does not say how many there may be. Registries and engines
+/// take 127 at most.
+const LAYER_BUDGET: usize = 64;
+
+/// The store paths of the image, in layers by what refers to what: a changed package rewrites the
+/// layers that hold it.
+fn store_layers(
+    build: &Build<'_>,
+    plan: &BuildPlan,
+    roots: &Roots,
+    results: &Results,
+    chosen: Option<Compression>,
+    done: &mut Layers,
+) -> Result<(), PipelineError> {
+    let paths: Vec<&StorePath> = roots.run_store.paths().collect();
+    let nodes: Vec<Node> = paths
+        .iter()
+        .map(|path| Node {
+            path: path.path.clone(),
+            size: path.nar_size,
+            references: path.references.clone(),
+        })
+        .collect();
+    // The app's own layers come out of the same budget.
+    let others = done.layers.len() + results.steps.len() + 1;
+    let budget = layer_budget(plan)?.saturating_sub(others).max(1);
+    for group in group(&nodes, budget) {
+        let members: Vec<&StorePath> = group.iter().map(|number| paths[*number]).collect();
+        let key = Key::build("layer")
+            .field("format", LAYER_FORMAT)
+            .list(
+                "store paths",
+                members.iter().flat_map(|path| [&path.path, &path.nar_hash]),
+            )
+            .finish();
+        let compression = chosen.unwrap_or(Compression::THOROUGH);
+        layer(
+            build,
+            &key,
+            &names(&members),
+            false,
+            compression,
+            done,
+            || {
+                let mut content = LayerContent::new();
+                for path in &members {
+                    content.add_store_path(&path.source, Path::new(&path.path))?;
+                }
+                Ok(content)
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// How many layers the image may have.
+fn layer_budget(plan: &BuildPlan) -> Result<usize, PipelineError> {
+    let image = plan.image.as_ref();
+    match image.and_then(|image| image.layer_budget) {
+        None => Ok(LAYER_BUDGET),
+        Some(count @ 1..=127) => Ok(usize::try_from(count).unwrap_or(LAYER_BUDGET)),
+        Some(count) => Err(PipelineError::Setting {
+            key: "image.layerBudget",
+            value: count.to_string(),
+            reason: "is not a number from 1 to 127",
+        }),
+    }
+}
+
+/// At most four names of packages, the largest first.
+fn names(paths: &[&StorePath]) -> String {
+    let mut paths = paths.to_vec();
+    paths.sort_by(|a, b| b.nar_size.cmp(&a.nar_size).then(a.path.cmp(&b.path)));
+    let shown: Vec<&str> = paths.iter().take(4).map(|path| path.name()).collect();
+    match paths.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// What the phases after some removed.

@@ -274,7 +274,10 @@ impl<'a> State<'a> {
     ) -> Result<PathBuf, PipelineError> {
         let cache = self.build.cache;
         let staging = cache.staging()?;
-        let (mut binds, _locks) = self.mounts(phase)?;
+        let (mounts, _locks) = self.mounts(phase)?;
+        // What stands on the store comes after it: a link of the root may lead there.
+        let mut binds = super::store_binds(&self.roots.build_store);
+        binds.extend(mounts);
         let mut env = phase.env.clone();
         let lowers: Vec<PathBuf> = self
             .lowers
@@ -474,13 +477,9 @@ mod tests {
             let build = phase("build", None, Some("install"));
             plan.phases.insert("build".to_owned(), build);
             let roots = Roots {
-                build: Vec::new(),
-                run: Vec::new(),
                 build_path: vec!["/opt/tool/bin".to_owned()],
-                run_path: Vec::new(),
-                variables: BTreeMap::new(),
-                notes: Vec::new(),
                 key: Key::build("roots").finish(),
+                ..Roots::default()
             };
             let options = BuildOptions {
                 source: app,
