@@ -8,10 +8,12 @@ mod explain;
 mod human;
 mod images;
 mod json;
+mod lock;
 mod logs;
 mod packages;
 mod plan;
 mod run;
+mod shell;
 mod text;
 
 use std::collections::BTreeMap;
@@ -87,6 +89,10 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Start an image, or build a folder and start it
     Run(run::RunArgs),
+    /// Open a shell where a folder's phases would run, with its files and its packages
+    Shell(Box<shell::ShellArgs>),
+    /// Write the packages of a folder's plan, exactly, to packwright.lock beside it
+    Lock(Box<lock::LockArgs>),
     /// List or remove local images
     #[command(subcommand)]
     Images(images::ImagesVerb),
@@ -284,6 +290,8 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Build(args) => build::run(&args, global),
         Verb::Run(args) => run::run(&args, global),
+        Verb::Shell(args) => shell::run(*args, global),
+        Verb::Lock(args) => lock::run(*args, global),
         Verb::Images(verb) => images::run(&verb, global),
         Verb::Cache(verb) => cache::run(&verb, global),
         Verb::Logs(args) => logs::run(&args, global),

@@ -22,6 +22,7 @@ mod endpoint;
 mod examine;
 mod http;
 mod lock;
+mod lock_file;
 mod nix;
 mod realise;
 mod toolchain;
@@ -30,6 +31,7 @@ pub use catalog::{Need, needs};
 pub use endpoint::{Endpoint, Registry, Sources};
 pub use examine::{Finding, catalog_attributes, examine};
 pub use lock::{Artifact, DebianPackage, LockedDebian, LockedToolchain};
+pub use lock_file::LockFile;
 pub use nix::{Closure, LockedNix, NixRequest, NixSettings, StorePath};
 
 /// What went wrong between a request and its root file systems.
@@ -152,6 +154,9 @@ pub enum EnvironmentError {
         /// What to do.
         hint: Option<&'static str>,
     },
+    /// A lock is asked for, and the one that there is, if any, is not for this build.
+    #[error("packwright.lock cannot be used: {0}")]
+    NotLocked(&'static str),
     /// Two requests that cannot hold together.
     #[error("{0}")]
     Conflict(String),
@@ -218,7 +223,8 @@ pub(crate) fn io_error(
 }
 
 /// What a plan asks of its environment, as the plan says it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvironmentRequest {
     /// Tools and attributes that phases need: `nodejs@22`, `ffmpeg`.
     pub build_tools: Vec<String>,

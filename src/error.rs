@@ -192,6 +192,12 @@ impl From<EnvironmentError> for Failure {
                     "--packages debian needs none; --packages auto takes nix only where it is ready",
                 ),
             ),
+            EnvironmentError::NotLocked(_) => (
+                30,
+                Some(
+                    "packwright lock makes one for this plan; without --locked the build chooses packages itself",
+                ),
+            ),
             EnvironmentError::Nix { details, hint, .. } => {
                 let mut failure = Self::new(30, &error, hint.map(str::to_owned));
                 failure.details.clone_from(details);

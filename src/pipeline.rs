@@ -8,9 +8,11 @@
 mod assemble;
 mod authorities;
 mod hooks;
+mod lock;
 mod phases;
 mod removals;
 pub mod run;
+mod shell;
 mod source;
 mod start;
 
@@ -24,8 +26,8 @@ use thiserror::Error;
 use crate::cache::{Cache, CacheError};
 use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
 use crate::environment::{
-    Closure, Context, EnvironmentError, EnvironmentRequest, NixSettings, Packages, RootJob,
-    RootRunner, Sources, StorePath,
+    Closure, Context, EnvironmentError, NixSettings, Packages, RootJob, RootRunner, Sources,
+    StorePath,
 };
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
@@ -167,6 +169,8 @@ pub struct BuildOptions {
     pub packages: Option<Packages>,
     /// How Nix is used.
     pub nix: NixSettings,
+    /// Use the lock that is kept with the app, or refuse.
+    pub locked: bool,
 }
 
 /// A finished build.
@@ -213,9 +217,8 @@ impl Build<'_> {
     fn build(&self) -> Result<Built, PipelineError> {
         let (repo, planned) = self.plan()?;
         let plan = &hooks::with_phases_for_hooks(planned.plan);
-        let request = EnvironmentRequest::from_plan(plan);
         let context = self.environment(&repo, plan)?;
-        let lock = crate::environment::resolve_lock(&request, &context)?;
+        let lock = self.lock(&repo, plan, &context)?;
         let roots = crate::environment::realise(&lock, &context, self)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;

@@ -31,6 +31,7 @@ let
       # What the root outside the store needs to know; by naming them it keeps them in the closure.
       notes = set0.writeText "packwright-${name}.json" (
         builtins.toJSON {
+          path = set0.lib.makeBinPath packages;
           libraryPath = set0.lib.makeLibraryPath (libraries ++ [ set0.stdenv.cc.cc.lib set0.zlib ]);
           shell = "${set0.bash}/bin";
           tools = "${set0.coreutils}/bin";

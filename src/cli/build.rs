@@ -46,6 +46,9 @@ pub struct BuildArgs {
     /// Share cache mounts among the builds with this key, instead of by folder
     #[arg(long, value_name = "KEY")]
     pub cache_key: Option<String>,
+    /// Use the packages of packwright.lock, or refuse
+    #[arg(long)]
+    pub locked: bool,
     /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
@@ -66,13 +69,14 @@ impl BuildArgs {
             output: Vec::new(),
             no_cache: false,
             cache_key: None,
+            locked: false,
             no_error_without_start: false,
             flags,
             packages: PackageFlags::default(),
         }
     }
 
-    fn options(&self) -> anyhow::Result<BuildOptions> {
+    pub(super) fn options(&self) -> anyhow::Result<BuildOptions> {
         let name = match &self.name {
             Some(name) => name.parse().map_err(Failure::from)?,
             None => default_name(&self.path),
@@ -124,6 +128,7 @@ impl BuildArgs {
             cache_key: self.cache_key.clone(),
             packages: self.packages.packages(),
             nix: self.packages.nix()?,
+            locked: self.locked,
         })
     }
 }
@@ -169,13 +174,26 @@ fn summary(built: &Built) -> String {
     )
 }
 
-/// Builds with the reports that the flags ask for and a log on disk.
+/// Builds, with a log on disk.
 pub(super) fn build(
     options: &BuildOptions,
     global: &Global,
     interrupt: &Interrupt,
     json: bool,
 ) -> Result<Built, PipelineError> {
+    with(options, global, interrupt, json, |build: &Build<'_>| {
+        build.run()
+    })
+}
+
+/// Hands everything that a build shares to `work`, with the reports that the flags ask for.
+pub(super) fn with<T>(
+    options: &BuildOptions,
+    global: &Global,
+    interrupt: &Interrupt,
+    json: bool,
+    work: impl FnOnce(&Build<'_>) -> Result<T, PipelineError>,
+) -> Result<T, PipelineError> {
     let folder = global
         .folder()
         .map_err(|error| PipelineError::Folder(error.to_string()))?;
@@ -204,7 +222,7 @@ pub(super) fn build(
         report: &report,
         interrupt,
     };
-    build.run()
+    work(&build)
 }
 
 /// Keeps the type of log files in one place.

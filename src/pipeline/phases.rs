@@ -169,7 +169,7 @@ impl<'a> State<'a> {
         let prepared = Prepared {
             name,
             commands,
-            env: self.variables(),
+            env: variables(self.plan, self.roots, &self.results.path),
             network: if phase.network == Some(false) {
                 Network::None
             } else {
@@ -224,25 +224,6 @@ impl<'a> State<'a> {
             removed,
         });
         Ok(())
-    }
-
-    /// The variables of a phase: the system's, the toolchains', the plan's, in rising order.
-    fn variables(&self) -> BTreeMap<String, String> {
-        let mut env: BTreeMap<String, String> = [
-            ("HOME", "/root"),
-            ("USER", "root"),
-            ("LANG", "C.UTF-8"),
-            ("SHELL", "/bin/bash"),
-            // 1980, the first year that zip archives can express.
-            ("SOURCE_DATE_EPOCH", "315532800"),
-            ("DEBIAN_FRONTEND", "noninteractive"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        env.extend(self.roots.variables.clone());
-        env.extend(self.plan.variables.clone());
-        env.insert("PATH".to_owned(), super::search_path(&self.results.path));
-        env
     }
 
     fn step_key(&self, phase: &Prepared<'_>, source: &Key) -> Key {
@@ -394,6 +375,25 @@ impl<'a> State<'a> {
         }
         Ok((binds, locks))
     }
+}
+
+/// The variables of a phase: the system's, the toolchains', the plan's, in rising order.
+pub fn variables(plan: &BuildPlan, roots: &Roots, path: &[String]) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = [
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LANG", "C.UTF-8"),
+        ("SHELL", "/bin/bash"),
+        // 1980, the first year that zip archives can express.
+        ("SOURCE_DATE_EPOCH", "315532800"),
+        ("DEBIAN_FRONTEND", "noninteractive"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    env.extend(roots.variables.clone());
+    env.extend(plan.variables.clone());
+    env.insert("PATH".to_owned(), super::search_path(path));
+    env
 }
 
 fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Tail) -> PipelineError {

@@ -200,7 +200,7 @@ in
         final.zlib
       ]
     }
-    grep -rl /usr/share/python-wheels $out/lib/$minor | xargs sed -i "s|/usr/share/python-wheels|$out/share/python-wheels|"
+    grep -rls /usr/share/python-wheels $out/lib/$minor | xargs sed -i "s|/usr/share/python-wheels|$out/share/python-wheels|"
     # Compiled for Debian's folders, and with times.
     find $out -name __pycache__ -type d | xargs rm -rf
   '';

@@ -54,6 +54,8 @@ const FOLDERS: [(&str, u32); 14] = [
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Notes {
+    /// For `PATH`: the folder of each package, which stays the same when another one changes.
+    pub(super) path: String,
     /// For `LD_LIBRARY_PATH`.
     pub(super) library_path: String,
     /// The folder of bash.

@@ -22,10 +22,9 @@ const OLDEST: (u64, u64) = (2, 8);
 const HOW_TO_GET: &str = "it is not installed: apt-get install nix-bin, another system's package nix, or the installer of the Nix project";
 
 /// Where installers put Nix's programs, beside `PATH`.
-const FOLDERS: [&str; 3] = [
+const FOLDERS: [&str; 2] = [
     "/nix/var/nix/profiles/default/bin",
     "/run/current-system/sw/bin",
-    "/usr/bin",
 ];
 
 /// Where a store's files are.
@@ -50,7 +49,7 @@ pub(super) struct Commands {
 
 /// A command that ended badly.
 pub(super) struct Failed {
-    log: Log,
+    log: Box<Log>,
     status: String,
 }
 
@@ -83,6 +82,8 @@ impl Commands {
         if place != Place::Machine || builds_without_users() {
             option("build-users-group", "");
         }
+        // A nixpkgs may be named as a flake; the features of the user's stay.
+        option("extra-experimental-features", "nix-command flakes");
         if let Some(builders) = &context.nix.builders {
             option("builders", builders);
         }
@@ -127,7 +128,10 @@ impl Commands {
     /// Runs a command to its end and tells its progress.
     fn run(command: &mut Command, step: &Step<'_>) -> Result<String, Failed> {
         let mut log = Log::default();
-        let failed = |log, status: String| Failed { log, status };
+        let failed = |log, status: String| Failed {
+            log: Box::new(log),
+            status,
+        };
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return Err(failed(log, error.to_string())),
@@ -175,7 +179,7 @@ impl Commands {
         }
         let text = Self::run(&mut command, step)?;
         serde_json::from_str(&text).map_err(|error| Failed {
-            log: Log::default(),
+            log: Box::default(),
             status: format!("its answer cannot be read: {error}"),
         })
     }
@@ -232,7 +236,7 @@ impl Commands {
         command.arg("--dump-db").args(&paths);
         let text = Self::run(&mut command, step)?;
         Closure::read(&text, self.physical()).map_err(|reason| Failed {
-            log: Log::default(),
+            log: Box::default(),
             status: reason,
         })
     }
@@ -294,7 +298,6 @@ impl Commands {
         };
         command
             .arg(verb)
-            .args(["--extra-experimental-features", "nix-command flakes"])
             .args(without_store)
             .args(["--log-format", "internal-json"])
             .stdin(Stdio::null())
@@ -516,7 +519,7 @@ mod tests {
             log.line(line);
         }
         let failed = Failed {
-            log,
+            log: Box::new(log),
             status: "exit status: 1".to_owned(),
         };
         let place =

@@ -33,6 +33,8 @@ pub(super) struct Log {
     builds: BTreeMap<u64, String>,
     /// Activities that count paths, each with what is done and expected.
     counts: BTreeMap<u64, (u64, u64)>,
+    /// What was told last: Nix says the same again and again.
+    told: (u64, u64),
     /// Messages of errors, without colours.
     errors: Vec<String>,
     /// The last lines of each builder.
@@ -83,7 +85,9 @@ impl Log {
             *count = (fields[0].as_u64()?, fields[1].as_u64()?);
             let sum = |part: fn(&(u64, u64)) -> u64| self.counts.values().map(part).sum();
             let (done, expected) = (sum(|count| count.0), sum(|count| count.1));
-            return (expected > 0).then_some(Told::Progress(done, expected));
+            let new = expected > 0 && self.told != (done, expected);
+            self.told = (done, expected);
+            return new.then_some(Told::Progress(done, expected));
         }
         if kind != BUILD_LINE {
             return None;

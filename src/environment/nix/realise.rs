@@ -42,7 +42,13 @@ impl Nix<'_> {
             .field("below", roots.key.as_str())
             .field("environment", &lock.build)
             .finish();
-        roots.build_path.insert(0, format!("{}/bin", lock.build));
+        // What phases make may name the programs that made it, as a virtual environment of Python's
+        // does: by their own path, which the image has too, and not by that of the environment.
+        let path = build.path.split(':').filter(|entry| !entry.is_empty());
+        let path = path
+            .map(str::to_owned)
+            .chain([format!("{}/bin", lock.build)]);
+        roots.build_path = path.chain(std::mem::take(&mut roots.build_path)).collect();
         roots.run_path.insert(0, format!("{}/bin", lock.run));
         roots.variables.extend(build_variables(&lock.build, &build));
         roots

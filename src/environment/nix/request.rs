@@ -1,9 +1,11 @@
 //! What a plan asks of Nix: packages, libraries, overlays and expressions, each from which nixpkgs.
 
 use packwright_providers::{BuildPlan, Phase, Start};
+use serde::{Deserialize, Serialize};
 
 /// What a plan asks of Nix, by where it asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NixRequest {
     /// The phases that ask for something, in the plan's order.
     pub phases: Vec<Wish>,
@@ -12,19 +14,25 @@ pub struct NixRequest {
 }
 
 /// What one table of a plan asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Wish {
     /// `phases.setup`, `start`.
     pub place: String,
     /// `nixpkgsArchive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
     /// `nixOverlays`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlays: Vec<String>,
     /// `nixPkgs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
     /// `nixLibs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub libraries: Vec<String>,
     /// `nixExpr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
 }
 
