@@ -20,14 +20,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use packwright_providers::{BuildPlan, Overrides, PlanError, Planned, Repo};
+use packwright_providers::{BuildPlan, Overrides, Phase, PlanError, Planned, Repo};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
 use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
 use crate::environment::{
-    Closure, Context, EnvironmentError, NixSettings, Packages, RootJob, RootRunner, Sources,
-    StorePath,
+    Closure, Context, EnvironmentError, LockedEnvironment, NixSettings, Packages, RootJob,
+    RootRunner, Sources, StorePath,
 };
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
@@ -219,6 +219,9 @@ impl Build<'_> {
         let plan = &hooks::with_phases_for_hooks(planned.plan);
         let context = self.environment(&repo, plan)?;
         let lock = self.lock(&repo, plan, &context)?;
+        for message in without_nix(plan, &lock) {
+            self.report.event(Event::Warning { message });
+        }
         let roots = crate::environment::realise(&lock, &context, self)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
@@ -363,31 +366,41 @@ impl Build<'_> {
 
 /// Keys of a plan that say something which a build does not do yet.
 fn without_effect(plan: &BuildPlan) -> Vec<String> {
+    let secrets = |phase: &Phase| phase.secrets.as_ref().is_some_and(|list| !list.is_empty());
+    let phases = plan.phases.iter().filter(|(_, phase)| secrets(phase));
+    phases
+        .map(|(name, _)| {
+            format!("phases.{name}.secrets has no effect yet: the phase sees no secret")
+        })
+        .collect()
+}
+
+/// Keys of a plan that mean something with packages of Nix alone, when there are none.
+fn without_nix(plan: &BuildPlan, lock: &LockedEnvironment) -> Vec<String> {
+    if matches!(lock, LockedEnvironment::Nix(_)) {
+        return Vec::new();
+    }
     let mut messages = Vec::new();
+    let reason = "has no effect: packages come from Debian and the registries; --packages nix takes them from Nix";
     for (name, phase) in &plan.phases {
-        let secrets = phase.secrets.as_ref().filter(|secrets| !secrets.is_empty());
         let overlays = phase
             .nix_overlays
             .as_ref()
-            .filter(|overlays| !overlays.is_empty());
-        if secrets.is_some() {
-            messages.push(format!(
-                "phases.{name}.secrets has no effect yet: the phase sees no secret"
-            ));
-        }
-        if overlays.is_some() {
-            messages.push(format!("phases.{name}.nixOverlays has no effect: packages come from Debian and the registries"));
+            .is_some_and(|list| !list.is_empty());
+        for (key, said) in [
+            ("nixOverlays", overlays),
+            ("nixExpr", phase.nix_expr.is_some()),
+        ] {
+            if said {
+                messages.push(format!("phases.{name}.{key} {reason}"));
+            }
         }
     }
-    if plan
-        .image
-        .as_ref()
-        .is_some_and(|image| image.layer_budget.is_some())
-    {
-        messages.push(
-            "image.layerBudget has no effect: there is one layer for each cause of change"
-                .to_owned(),
-        );
+    let budget = plan.image.as_ref().and_then(|image| image.layer_budget);
+    if budget.is_some() {
+        let message =
+            "image.layerBudget has no effect: there is one layer for each cause of change";
+        messages.push(message.to_owned());
     }
     messages
 }
