@@ -740,6 +740,51 @@ fn a_full_store_is_told_with_its_folder() {
 }
 
 #[test]
+fn a_store_on_another_machine_builds_and_the_image_is_made_here() {
+    let Some(set) = set() else { return };
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
+    let folder = |name: &str| {
+        let folder = home.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let (bin, store, cache) = (folder("bin"), folder("store"), folder("cache"));
+    // The other machine is this one, with a store of its own.
+    let ssh = format!(
+        "#!/bin/sh\nexec nix-daemon --stdio --store {} --option build-users-group ''\n",
+        store.display()
+    );
+    fs::write(bin.join("ssh"), ssh).unwrap();
+    fs::set_permissions(
+        bin.join("ssh"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let app = home.path().join("app");
+    let mut command = packwright(
+        set,
+        "build",
+        &[
+            "--json",
+            "--name",
+            "nix-remote:test",
+            "--store",
+            "ssh-ng://other",
+        ],
+    );
+    command
+        .arg(&app)
+        .env("PATH", path)
+        .env("PACKWRIGHT_CACHE_DIR", &cache);
+    let remote = Build::read(&run(&mut command).expect_success("build"));
+    assert!(store.join("nix/store").is_dir() && cache.join("v1/nix/nix/store").is_dir());
+    let out = tempfile::tempdir().unwrap();
+    let here = build(set, &app, "nix-remote:test", &out.path().join("x"), &[]);
+    assert_eq!(here.digest, remote.digest);
+}
+
+#[test]
 fn everything_that_plans_can_ask_of_nixpkgs_is_listed() {
     let mut command = common::packwright(["doctor", "--catalog", "--json"]);
     let output = common::finish(&mut command, common::QUICK).expect_success("doctor");
