@@ -637,7 +637,7 @@ fn an_unknown_package_and_a_missing_version_tell_the_nearest() {
         code == 31
             && said.contains("no nodejs matches 18; ")
             && said.contains(" has 22.")
-            && said.contains("--nixpkgs"),
+            && said.contains("nixpkgsArchive = "),
         "{said}"
     );
 }

@@ -15,6 +15,7 @@ mod realise;
 mod render;
 mod request;
 mod resolve;
+mod revisions;
 
 use serde::{Deserialize, Serialize};
 

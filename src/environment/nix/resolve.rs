@@ -12,6 +12,7 @@ use super::command::Failed;
 use super::pin::{LockedSource, is_nix_file};
 use super::render::{self, Question, SCOPE_LINES, Written};
 use super::request::{NixRequest, Wish};
+use super::revisions::REVISIONS;
 use super::{Attribute, LockedAttribute, LockedNix, LockedSet, Nix};
 use crate::cache::{Key, Kind};
 use crate::environment::catalog::nearest;
@@ -589,9 +590,29 @@ fn no_version(
     EnvironmentError::NoVersion {
         tool: tool.name.to_owned(),
         range: range.to_owned(),
-        available: format!(
-            "{title} has {there}: name another nixpkgs with --nixpkgs or nixpkgsArchive, or take --packages debian"
-        ),
+        available: format!("{title} has {there}: {}", another_nixpkgs(tool, range)),
+    }
+}
+
+/// Which nixpkgs has a version that another one lacks, as far as that is known here.
+fn another_nixpkgs(tool: &Tool, range: &str) -> String {
+    let range = catalog::range(tool, range).ok();
+    let fits = |text: &str| {
+        let version = catalog::version(text);
+        version
+            .zip(range.as_ref())
+            .is_some_and(|(version, range)| range.satisfies(&version))
+    };
+    let known = REVISIONS
+        .iter()
+        .rev()
+        .find(|(name, version, _)| *name == tool.name && fits(version));
+    match known {
+        Some((_, version, revision)) => {
+            format!("nixpkgsArchive = \"{revision}\" has {version}")
+        }
+        None => "name another nixpkgs with --nixpkgs or nixpkgsArchive, or take --packages debian"
+            .to_owned(),
     }
 }
 
@@ -682,6 +703,31 @@ mod tests {
         assert!(
             error.starts_with("no nodejs matches 23; nixos-x has 22.2.0, 18.1.0: name another"),
             "{error}"
+        );
+        let error = no_version(tool, "16", &candidates, "nixos-x").to_string();
+        assert!(
+            error.contains(": nixpkgsArchive = \"") && error.ends_with("\" has 16.20.2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn revisions_are_of_tools_that_there_are_in_order() {
+        for (name, text, revision) in REVISIONS {
+            assert!(
+                catalog::TOOLS.iter().any(|tool| tool.name == *name),
+                "{name}"
+            );
+            assert!(
+                catalog::version(text).is_some() && revision.len() == 40,
+                "{text}"
+            );
+        }
+        let key = |row: &(&'static str, &str, &str)| (row.0, catalog::version(row.1));
+        assert!(
+            REVISIONS
+                .windows(2)
+                .all(|pair| key(&pair[0]) <= key(&pair[1]))
         );
     }
 }
