@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::builder::{Choice, DaemonFlags};
 use super::human::Human;
 use super::json::Lines;
 use super::{Global, PlanFlags, Tee};
@@ -22,6 +23,10 @@ use crate::report::Report;
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct BuildArgs {
     /// The folder
     #[arg(default_value = ".")]
@@ -35,6 +40,15 @@ pub struct BuildArgs {
     /// A label of the image
     #[arg(long, short, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// Write a Dockerfile and all that it needs to DIR/.nixpacks, and build nothing
+    #[arg(long, short, value_name = "DIR", conflicts_with = "dockerfile")]
+    pub out: Option<PathBuf>,
+    /// Print the Dockerfile, and build nothing
+    #[arg(long, short = 'd')]
+    pub dockerfile: bool,
+    /// Write .nixpacks into the app's own folder too
+    #[arg(long)]
+    pub current_dir: bool,
     /// Also write the image: oci-archive:FILE, docker-archive:FILE, oci:DIR, rootfs:DIR; a dash as
     /// FILE is standard output
     #[arg(long, value_name = "DESTINATION")]
@@ -45,9 +59,18 @@ pub struct BuildArgs {
     /// Share cache mounts among the builds with this key, instead of by folder
     #[arg(long, value_name = "KEY")]
     pub cache_key: Option<String>,
+    /// A value for the phases that name it, and for nothing else: NAME takes it from the environment, NAME=@FILE from a
+    /// file
+    #[arg(long, value_name = "NAME[=VALUE|=@FILE]")]
+    pub secret: Vec<String>,
     /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
+    /// Accepted for nixpacks' sake: progress is always told
+    #[arg(long, short, hide = true)]
+    pub verbose: bool,
+    #[command(flatten, next_help_heading = "Who builds")]
+    pub(super) daemon: DaemonFlags,
     #[command(flatten, next_help_heading = "Changes to the plan")]
     pub(super) flags: PlanFlags,
 }
@@ -60,11 +83,28 @@ impl BuildArgs {
             name: None,
             tag: Vec::new(),
             label: Vec::new(),
+            out: None,
+            dockerfile: false,
+            current_dir: false,
             output: Vec::new(),
             no_cache: false,
             cache_key: None,
+            secret: Vec::new(),
             no_error_without_start: false,
+            verbose: false,
+            daemon: DaemonFlags::default(),
             flags,
+        }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        match &self.out {
+            _ if self.dockerfile => Wanted::Dockerfile,
+            Some(folder) => Wanted::Out(folder.clone()),
+            None => Wanted::Image {
+                flags: &self.daemon,
+                folder: self.current_dir.then(|| self.path.clone()),
+            },
         }
     }
 
@@ -118,6 +158,7 @@ impl BuildArgs {
             allow_no_start: self.no_error_without_start,
             no_cache: self.no_cache,
             cache_key: self.cache_key.clone(),
+            secrets: super::secrets(&self.secret)?,
         })
     }
 }
@@ -139,7 +180,15 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     let interrupt = Interrupt::default();
     super::handle_signals(&interrupt)?;
-    let built = build(&options, global, &interrupt, global.json).map_err(Failure::from)?;
+    let wanted = args.wanted();
+    let outcome = with_build(&options, global, &interrupt, global.json, |build| {
+        wanted.done_by(build)
+    })
+    .map_err(Failure::from)?;
+    let built = match outcome {
+        Outcome::Built(built) => built,
+        Outcome::Text(text) => return super::print(text.as_bytes()),
+    };
     if global.json {
         return Ok(ExitCode::SUCCESS);
     }
@@ -163,6 +212,62 @@ fn summary(built: &Built) -> String {
     )
 }
 
+/// What `build` is asked for.
+enum Wanted<'a> {
+    Image {
+        flags: &'a DaemonFlags,
+        /// The folder that gets `.nixpacks` before.
+        folder: Option<PathBuf>,
+    },
+    /// The folder that gets `.nixpacks`.
+    Out(PathBuf),
+    Dockerfile,
+}
+
+/// What `build` has to show.
+enum Outcome {
+    Built(Built),
+    Text(String),
+}
+
+impl Wanted<'_> {
+    fn done_by(&self, build: &Build<'_>) -> Result<Outcome, PipelineError> {
+        match self {
+            Self::Image { flags, folder } => {
+                if let Some(folder) = folder {
+                    build.write_out(folder)?;
+                }
+                image_by(&flags.choose(build.report)?, build).map(Outcome::Built)
+            }
+            Self::Dockerfile => build.dockerfile().map(Outcome::Text),
+            Self::Out(folder) => {
+                let written = build.write_out(folder)?;
+                Ok(Outcome::Text(format!(
+                    "\n=== Successfully Built! ===\n\nSaved output to:\n  {}\n",
+                    written.display()
+                )))
+            }
+        }
+    }
+}
+
+fn run_natively(build: &Build<'_>) -> Result<Built, PipelineError> {
+    build.run()
+}
+
+fn image_by(choice: &Choice, build: &Build<'_>) -> Result<Built, PipelineError> {
+    match choice {
+        Choice::Daemon(builder, options) => build.run_in(builder, options),
+        Choice::Native(engine) => {
+            let made = build.run()?;
+            if let Some(engine) = engine {
+                build.load_into(engine, &made.image)?;
+            }
+            Ok(made)
+        }
+    }
+}
+
 /// Builds with the reports that the flags ask for and a log on disk.
 pub(super) fn build(
     options: &BuildOptions,
@@ -170,6 +275,16 @@ pub(super) fn build(
     interrupt: &Interrupt,
     json: bool,
 ) -> Result<Built, PipelineError> {
+    with_build(options, global, interrupt, json, run_natively)
+}
+
+fn with_build<T>(
+    options: &BuildOptions,
+    global: &Global,
+    interrupt: &Interrupt,
+    json: bool,
+    action: impl FnOnce(&Build<'_>) -> Result<T, PipelineError>,
+) -> Result<T, PipelineError> {
     let folder = global
         .folder()
         .map_err(|error| PipelineError::Folder(error.to_string()))?;
@@ -198,7 +313,7 @@ pub(super) fn build(
         report: &report,
         interrupt,
     };
-    build.run()
+    action(&build)
 }
 
 /// Keeps the type of log files in one place.
