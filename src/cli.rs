@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use packwright_providers::Overrides;
 
 use crate::cache::Cache;
@@ -284,9 +284,29 @@ impl Report for Tee {
     }
 }
 
+/// Whether this program was called by the name of the one that it can stand for.
+fn called_nixpacks() -> bool {
+    let name = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&name)
+        .file_name()
+        .is_some_and(|name| name == "nixpacks")
+}
+
 /// Parses the arguments, runs the verb, prints its error; the exit code is the result.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let as_nixpacks = called_nixpacks();
+    let mut command = Cli::command();
+    if as_nixpacks {
+        let version = concat!("1.41.0 (packwright ", env!("CARGO_PKG_VERSION"), ")");
+        command = command
+            .name("nixpacks")
+            .bin_name("nixpacks")
+            .version(version);
+    }
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and versions are no errors; a closed pipe is nobody's problem.
@@ -301,7 +321,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let failure = Failure::of(&error);
             print_error(&error, failure.as_ref(), colours, json);
-            ExitCode::from(failure.map_or(1, |failure| failure.code))
+            let code = failure.map_or(1, |failure| failure.code);
+            // Callers of nixpacks know one code of failure.
+            ExitCode::from(if as_nixpacks && code < 128 { 1 } else { code })
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::environment::Sources;
 use crate::error::Failure;
 use crate::image::{Destination, Reference};
 use crate::pipeline::{Build, BuildOptions, Built, PipelineError, size};
-use crate::report::Report;
+use crate::report::{Event, Report};
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]
@@ -66,6 +66,9 @@ pub struct BuildArgs {
     /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
+    /// An image that keeps cache directories: the cache folder and the daemon keep them without
+    #[arg(long, value_name = "IMAGE", hide = true)]
+    pub incremental_cache_image: Option<String>,
     /// Accepted for nixpacks' sake: progress is always told
     #[arg(long, short, hide = true)]
     pub verbose: bool,
@@ -91,6 +94,7 @@ impl BuildArgs {
             cache_key: None,
             secret: Vec::new(),
             no_error_without_start: false,
+            incremental_cache_image: None,
             verbose: false,
             daemon: DaemonFlags::default(),
             flags,
@@ -104,6 +108,7 @@ impl BuildArgs {
             None => Wanted::Image {
                 flags: &self.daemon,
                 folder: self.current_dir.then(|| self.path.clone()),
+                cache_image: self.incremental_cache_image.as_deref(),
             },
         }
     }
@@ -203,6 +208,10 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
 /// `name sha256:... 61.0 MB (190.2 MB unpacked)`.
 fn summary(built: &Built) -> String {
     let image = &built.image;
+    if image.size == 0 {
+        // It is elsewhere, and its builder says no more of it.
+        return format!("{} {}", built.names.join(" "), image.manifest_digest);
+    }
     format!(
         "{} {} {} ({} unpacked)",
         built.names.join(" "),
@@ -218,6 +227,8 @@ enum Wanted<'a> {
         flags: &'a DaemonFlags,
         /// The folder that gets `.nixpacks` before.
         folder: Option<PathBuf>,
+        /// The image that nixpacks would keep cache directories in.
+        cache_image: Option<&'a str>,
     },
     /// The folder that gets `.nixpacks`.
     Out(PathBuf),
@@ -233,7 +244,17 @@ enum Outcome {
 impl Wanted<'_> {
     fn done_by(&self, build: &Build<'_>) -> Result<Outcome, PipelineError> {
         match self {
-            Self::Image { flags, folder } => {
+            Self::Image {
+                flags,
+                folder,
+                cache_image,
+            } => {
+                if let Some(image) = cache_image {
+                    let message = format!(
+                        "--incremental-cache-image {image} is not written: cache directories stay in the cache folder, or in the daemon that builds"
+                    );
+                    build.report.event(Event::Warning { message });
+                }
                 if let Some(folder) = folder {
                     build.write_out(folder)?;
                 }

@@ -166,13 +166,13 @@ impl BuildKit {
         wait(async { buildkit::version(self.stream().await?).await })
     }
 
-    /// Builds.
+    /// Builds; the image's digest, empty for what has none.
     pub fn build(
         &self,
         build: ImageBuild,
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
-    ) -> Result<(), DaemonError> {
+    ) -> Result<String, DaemonError> {
         wait(async {
             let stream = self.stream().await?;
             buildkit::build(buildkit::Kind::Daemon(stream), build, interrupt, tell).await

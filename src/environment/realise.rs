@@ -64,7 +64,7 @@ impl Keys {
         );
         let below = run.as_ref().unwrap_or(&base).as_str();
         Self {
-            run_base: key("run root", &lock.run_base).finish(),
+            run_base: key("run root 2", &lock.run_base).finish(),
             run_from_base: some(
                 &lock.run_from_base,
                 key("run packages", &lock.run_from_base),

@@ -91,8 +91,8 @@ impl Build<'_> {
             export: options.export.clone(),
             shared_key: self.mount_scope(),
         };
-        let phases_run = self.build_there(builder, request)?;
-        let image = self.describe(builder, options)?;
+        let (digest, phases_run) = self.build_there(builder, request)?;
+        let image = self.describe(builder, options, digest)?;
         self.smoke_test_there(builder, &context.plan)?;
         let built = Built {
             image,
@@ -173,8 +173,12 @@ impl Build<'_> {
         Ok(all)
     }
 
-    /// Builds and tells; the number of phases' commands that ran.
-    fn build_there(&self, builder: &Builder, request: ImageBuild) -> Result<usize, PipelineError> {
+    /// Builds and tells; the image's digest, and the number of phases' commands that ran.
+    fn build_there(
+        &self,
+        builder: &Builder,
+        request: ImageBuild,
+    ) -> Result<(String, usize), PipelineError> {
         let mut started: BTreeMap<String, (Instant, bool)> = BTreeMap::new();
         let mut ran = 0;
         let mut tell = |message: Message| {
@@ -209,8 +213,8 @@ impl Build<'_> {
             Builder::Classic(engine) => engine.build_classic(request, self.interrupt, &mut tell),
             Builder::BuildKit(daemon) => daemon.build(request, self.interrupt, &mut tell),
         };
-        outcome.map_err(|error| self.masked(error))?;
-        Ok(ran)
+        let digest = outcome.map_err(|error| self.masked(error))?;
+        Ok((digest, ran))
     }
 
     fn masked(&self, error: DaemonError) -> PipelineError {
@@ -231,12 +235,13 @@ impl Build<'_> {
         &self,
         builder: &Builder,
         options: &DaemonOptions,
+        digest: String,
     ) -> Result<WrittenImage, PipelineError> {
         let (id, size) = match (builder, &options.export, self.options.names.first()) {
             (Builder::Engine(engine) | Builder::Classic(engine), Exported::Engine, Some(name)) => {
                 engine.describe(name)?
             }
-            _ => (String::new(), 0),
+            _ => (digest, 0),
         };
         Ok(WrittenImage {
             manifest_digest: id,

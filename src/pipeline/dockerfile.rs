@@ -7,7 +7,8 @@
 mod quote;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use globset::Glob;
 use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
@@ -148,18 +149,31 @@ impl Recipe<'_> {
     /// A pattern of what phases leave that is no part of the image.
     fn left_out(&self) -> String {
         let plan = self.plan;
-        let mounts = plan
+        let mounts: Vec<String> = plan
             .phases
             .values()
             .flat_map(|phase| phase.cache_directories.iter().flatten())
-            .map(|path| phases::absolute(path).trim_start_matches('/').to_owned());
+            .map(|path| phases::absolute(path).trim_start_matches('/').to_owned())
+            .collect();
+        // Folders that builders make on the way to a mount; with something else in it, one comes back.
+        let leading = mounts
+            .iter()
+            .flat_map(|mount| Path::new(mount).ancestors().skip(1))
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| regex::escape(&path.to_string_lossy()));
+        let leading: BTreeSet<String> = leading.collect();
+        let leading: Vec<String> = leading.into_iter().collect();
         let volatile = assemble::VOLATILE.iter().map(ToString::to_string);
         let all: Vec<String> = volatile
             .chain(self.kit.notes.iter().cloned())
             .chain(mounts)
             .map(|path| regex::escape(&path))
             .collect();
-        format!("(?s)\\A(?:{})(?:/.*)?\\z", all.join("|"))
+        format!(
+            "(?s)\\A(?:{})(?:/.*)?\\z|\\A(?:{})/\\z",
+            all.join("|"),
+            leading.join("|")
+        )
     }
 
     /// A pattern of what `start.onlyIncludeFiles` keeps; empty for everything.

@@ -107,7 +107,7 @@ impl Engine {
         build: ImageBuild,
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
-    ) -> Result<(), DaemonError> {
+    ) -> Result<String, DaemonError> {
         wait(buildkit::build(
             buildkit::Kind::Engine(&self.host),
             build,
@@ -122,7 +122,7 @@ impl Engine {
         build: ImageBuild,
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
-    ) -> Result<(), DaemonError> {
+    ) -> Result<String, DaemonError> {
         let small = |flag: &'static str, number: Option<i64>| match number.map(i32::try_from) {
             None => Ok(None),
             Some(Ok(number)) => Ok(Some(number)),
@@ -165,7 +165,7 @@ impl Engine {
             for name in build.names.iter().skip(1) {
                 self.tag(&build.names[0], name).await?;
             }
-            Ok(())
+            Ok(String::new())
         })
     }
 

@@ -42,13 +42,13 @@ pub(super) enum Kind<'a> {
     Daemon(Box<dyn Stream>),
 }
 
-/// Builds, tells what happens, and returns when the result is where it should be.
+/// Builds, tells what happens, and returns the image's digest when the result is where it should be; empty for what has none.
 pub(super) async fn build(
     kind: Kind<'_>,
     build: ImageBuild,
     interrupt: &Interrupt,
     tell: &mut Teller<'_>,
-) -> Result<(), DaemonError> {
+) -> Result<String, DaemonError> {
     let id = new_id();
     let session = Session {
         context: ContextServer::new(build.files.clone(), &build.dockerfile),
@@ -193,8 +193,10 @@ fn tunnel(
 async fn solve(
     mut control: ControlClient<Channel>,
     request: SolveRequest,
-) -> Result<(), tonic::Status> {
-    control.solve(request).await.map(|_| ())
+) -> Result<String, tonic::Status> {
+    let mut response = control.solve(request).await?.into_inner().exporter_response;
+    let digest = response.remove("containerimage.digest");
+    Ok(digest.unwrap_or_default())
 }
 
 fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest {
@@ -223,6 +225,26 @@ fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest
     }
     if let Some(network) = &build.network {
         set("force-network-mode", network.clone());
+    }
+    if !build.cache_from.is_empty() {
+        // It is the frontend that looks for them: the old ones know references alone.
+        let imports: Vec<serde_json::Value> = build
+            .cache_from
+            .iter()
+            .map(|(kind, attributes)| serde_json::json!({ "Type": kind, "Attrs": attributes }))
+            .collect();
+        set(
+            "cache-imports",
+            serde_json::Value::from(imports).to_string(),
+        );
+        let references = build
+            .cache_from
+            .iter()
+            .filter(|(kind, _)| kind == "registry");
+        let references: Vec<&str> = references
+            .filter_map(|(_, attributes)| attributes.get("ref").map(String::as_str))
+            .collect();
+        set("cache-from", references.join(","));
     }
     let entry = |(kind, attributes): &(String, BTreeMap<String, String>)| CacheOptionsEntry {
         r#type: kind.clone(),
@@ -276,11 +298,11 @@ fn exporter(build: &ImageBuild) -> (String, HashMap<String, String>) {
 
 /// Tells what happens until the build has ended.
 async fn follow(
-    solving: impl Future<Output = Result<(), tonic::Status>>,
+    solving: impl Future<Output = Result<String, tonic::Status>>,
     mut watching: tonic::Streaming<StatusResponse>,
     interrupt: &Interrupt,
     tell: &mut Teller<'_>,
-) -> Result<(), DaemonError> {
+) -> Result<String, DaemonError> {
     let mut progress = Progress::default();
     let mut ended = None;
     let mut solving = std::pin::pin!(solving);
@@ -300,7 +322,7 @@ async fn follow(
         }
         if let (Some(outcome), false) = (&ended, watched) {
             return match outcome {
-                Ok(()) => Ok(()),
+                Ok(digest) => Ok(digest.clone()),
                 Err(status) => Err(progress.failure(status.message())),
             };
         }

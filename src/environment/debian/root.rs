@@ -718,6 +718,9 @@ pub(crate) fn make_run_base(
         ("run", 0o755),
         ("app", 0o755),
         ("opt", 0o755),
+        // Platforms put entrypoints of their own there.
+        ("usr/local", 0o755),
+        ("usr/local/bin", 0o755),
         ("proc", 0o755),
         ("sys", 0o755),
         ("dev", 0o755),
