@@ -109,9 +109,7 @@ fn in_word(letter: char, style: Style) -> bool {
         | Style::Scala
         | Style::Meson
         | Style::Dashes
-        | Style::Python => {
-            letter.is_alphanumeric() || letter == '_'
-        }
+        | Style::Python => letter.is_alphanumeric() || letter == '_',
         Style::Hash => letter.is_alphanumeric() || "_?!".contains(letter),
         Style::Lisp => !letter.is_whitespace() && !"()[]\";".contains(letter),
     }
