@@ -1,6 +1,7 @@
 //! The command line: arguments, what is printed, exit codes. Nothing below prints.
 
 mod build;
+mod builder;
 mod cache;
 mod detect;
 mod explain;
@@ -19,13 +20,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use packwright_providers::Overrides;
 
 use crate::cache::Cache;
 use crate::engine::Interrupt;
+use crate::engine::docker::parse_typed;
 use crate::error::Failure;
 use crate::image::ImageStore;
+use crate::pipeline::{Secret, Secrets};
 use crate::report::{Event, Report};
 
 /// Turns a source repository into a small, reproducible OCI image, without a Dockerfile.
@@ -74,6 +77,7 @@ enum Color {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Verb {
     /// Build an image of a folder
     Build(build::BuildArgs),
@@ -150,6 +154,53 @@ impl PlanFlags {
             test: self.test,
         })
     }
+}
+
+/// Secrets as flags give them: `NAME` from the environment, `NAME=VALUE`, `NAME=@FILE`, or as Docker has them,
+/// `id=NAME,src=FILE` and `id=NAME,env=VARIABLE`.
+fn secrets(flags: &[String]) -> anyhow::Result<Secrets> {
+    let of_environment = |name: &str, variable: &str| {
+        std::env::var(variable)
+            .map_err(|error| Failure::usage(format!("--secret {name}: {variable}: {error}")))
+    };
+    let of_file = |name: &str, file: &str| {
+        std::fs::read_to_string(file)
+            .map_err(|error| Failure::usage(format!("--secret {name}: {file}: {error}")))
+    };
+    let mut secrets = Secrets::default();
+    for flag in flags {
+        let (name, value) = if flag.starts_with("id=") {
+            let (_, mut fields) =
+                parse_typed("--secret", &format!("type=secret,{flag}")).map_err(Failure::from)?;
+            let name = fields.remove("id").unwrap_or_default();
+            let file = fields.remove("src").or_else(|| fields.remove("source"));
+            let value = match (file, fields.remove("env")) {
+                (Some(file), _) => of_file(&name, &file)?,
+                (None, Some(variable)) => of_environment(&name, &variable)?,
+                (None, None) => of_environment(&name, &name)?,
+            };
+            (name, value)
+        } else {
+            match flag.split_once('=') {
+                None => (flag.clone(), of_environment(flag, flag)?),
+                Some((name, value)) => {
+                    let value = match value.strip_prefix('@') {
+                        Some(file) => of_file(name, file)?,
+                        None => value.to_owned(),
+                    };
+                    (name.to_owned(), value)
+                }
+            }
+        };
+        if name.is_empty() || value.contains('\0') {
+            return Err(Failure::usage(format!(
+                "--secret {name}: it needs a name, and a value without NUL"
+            ))
+            .into());
+        }
+        secrets.0.insert(name, Secret::new(value));
+    }
+    Ok(secrets)
 }
 
 /// `KEY=VALUE` pairs; a bare `KEY` takes the process's value and must have one.
@@ -233,9 +284,29 @@ impl Report for Tee {
     }
 }
 
+/// Whether this program was called by the name of the one that it can stand for.
+fn called_nixpacks() -> bool {
+    let name = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&name)
+        .file_name()
+        .is_some_and(|name| name == "nixpacks")
+}
+
 /// Parses the arguments, runs the verb, prints its error; the exit code is the result.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let as_nixpacks = called_nixpacks();
+    let mut command = Cli::command();
+    if as_nixpacks {
+        let version = concat!("1.41.0 (packwright ", env!("CARGO_PKG_VERSION"), ")");
+        command = command
+            .name("nixpacks")
+            .bin_name("nixpacks")
+            .version(version);
+    }
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and versions are no errors; a closed pipe is nobody's problem.
@@ -250,7 +321,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let failure = Failure::of(&error);
             print_error(&error, failure.as_ref(), colours, json);
-            ExitCode::from(failure.map_or(1, |failure| failure.code))
+            let code = failure.map_or(1, |failure| failure.code);
+            // Callers of nixpacks know one code of failure.
+            ExitCode::from(if as_nixpacks && code < 128 { 1 } else { code })
         }
     }
 }

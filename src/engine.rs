@@ -3,6 +3,7 @@
 //! An engine knows no language, no package and no image. It is handed folders and a command,
 //! and hands back the changes that the command made and how it ended.
 
+pub mod docker;
 pub mod fake;
 pub mod native;
 

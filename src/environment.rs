@@ -236,6 +236,7 @@ impl EnvironmentRequest {
             }) if nix_pkgs.is_some() || apt_pkgs.is_some() => {
                 request.run_tools.extend(nix_pkgs.iter().flatten().cloned());
                 request.run_apt.extend(apt_pkgs.iter().flatten().cloned());
+                request.keep_health_checks();
             }
             _ => request.run_everything = true,
         }
@@ -250,6 +251,15 @@ impl EnvironmentRequest {
             list.dedup();
         }
         request
+    }
+
+    /// Platforms add these to the packages of the finished plan's setup, to ask the running app
+    /// with. No phase needs them alone.
+    fn keep_health_checks(&mut self) {
+        const HEALTH_CHECKS: [&str; 2] = ["curl", "wget"];
+        let asked = self.build_apt.iter();
+        let kept = asked.filter(|name| HEALTH_CHECKS.contains(&name.as_str()));
+        self.run_apt.extend(kept.cloned());
     }
 }
 
@@ -313,6 +323,60 @@ pub struct RunTree {
     pub overlay: bool,
 }
 
+/// What a builder elsewhere makes an environment from, without this machine's sandbox.
+#[derive(Debug, Clone)]
+pub struct Kit {
+    /// What phases stand on, in the order in which it is put into one root.
+    pub parts: Vec<KitPart>,
+    /// Trees that the image is made of, bottom first; what scripts of packages make comes beside.
+    pub run: Vec<RunTree>,
+    /// As in [`Roots`].
+    pub build_path: Vec<String>,
+    /// As in [`Roots`].
+    pub run_path: Vec<String>,
+    /// As in [`Roots`].
+    pub variables: BTreeMap<String, String>,
+    /// As in [`Roots`].
+    pub notes: Vec<String>,
+}
+
+/// One step of making an environment.
+#[derive(Debug, Clone)]
+pub enum KitPart {
+    /// Files to put over those that are there.
+    Tree(RunTree),
+    /// A script to run on those that are there.
+    Script(KitScript),
+}
+
+/// A script of the environment and the packages that it installs.
+#[derive(Debug, Clone)]
+pub struct KitScript {
+    /// For file names and comments.
+    pub title: String,
+    /// File name and place on this machine of each package.
+    pub packages: Vec<(String, PathBuf)>,
+    /// The folder of the root where the script looks for them.
+    pub packages_at: &'static str,
+    /// The whole environment of the script.
+    pub env: BTreeMap<String, String>,
+    /// Run by `/bin/sh -e -c` as root of the container.
+    pub script: &'static str,
+    /// What it changes is part of the image, but for this.
+    pub stays: Option<Leavings>,
+}
+
+/// What scripts of packages leave that is no part of an image; paths relative to the root.
+#[derive(Debug, Clone)]
+pub struct Leavings {
+    /// Globs.
+    pub excluded: Vec<&'static str>,
+    /// Folders whose files are left out, though not their folders.
+    pub emptied: Vec<&'static str>,
+    /// Files.
+    pub removed: Vec<&'static str>,
+}
+
 /// Why a tree is in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
@@ -345,6 +409,17 @@ pub fn realise(
     report: &dyn Report,
 ) -> Result<Roots, EnvironmentError> {
     realise::realise(lock, sources, cache, runner, report)
+}
+
+/// Makes what a builder elsewhere needs to make the trees of a lock. Uses the network as
+/// [`realise`] does, and runs nothing.
+pub fn kit(
+    lock: &LockedEnvironment,
+    sources: &Sources,
+    cache: &Cache,
+    report: &dyn Report,
+) -> Result<Kit, EnvironmentError> {
+    realise::kit(lock, sources, cache, report)
 }
 
 #[cfg(test)]

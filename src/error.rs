@@ -12,6 +12,7 @@ use packwright_providers::PlanError;
 
 use crate::cache::CacheError;
 use crate::engine::EngineError;
+use crate::engine::docker::DaemonError;
 use crate::environment::EnvironmentError;
 use crate::image::ImageError;
 use crate::pipeline::{PipelineError, SourceError};
@@ -181,6 +182,31 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        let (code, hint) = match &error {
+            DaemonError::Address { .. } | DaemonError::Argument { .. } => (2, None),
+            DaemonError::Unreachable { .. } => (
+                37,
+                Some(
+                    "start it, name another with --docker-host, or build without it: --engine native",
+                ),
+            ),
+            DaemonError::NoBuildKit(_) | DaemonError::Unable(_) => (38, None),
+            DaemonError::Certificates { .. }
+            | DaemonError::Protocol(_)
+            | DaemonError::Io { .. } => (37, None),
+            DaemonError::Build { tail, .. } => {
+                let mut failure = Self::new(50, &error, None);
+                failure.details.clone_from(tail);
+                return failure;
+            }
+            DaemonError::Interrupted => (130, None),
+        };
+        Self::new(code, &error, hint.map(str::to_owned))
+    }
+}
+
 impl From<EnvironmentError> for Failure {
     fn from(error: EnvironmentError) -> Self {
         let (code, hint) = match &error {
@@ -221,6 +247,7 @@ impl From<PipelineError> for Failure {
         let plain = |code, hint: Option<&str>| Self::new(code, &error, hint.map(str::to_owned));
         match error {
             PipelineError::Plan(error) => error.into(),
+            PipelineError::Daemon(error) => error.into(),
             PipelineError::Environment(error) => error.into(),
             PipelineError::Engine(error) => error.into(),
             PipelineError::Image(error) => error.into(),
@@ -266,6 +293,7 @@ impl From<PipelineError> for Failure {
             }
             PipelineError::Destination { .. } => plain(70, None),
             PipelineError::Folder(_) => plain(2, None),
+            PipelineError::Template(_) => plain(1, None),
             PipelineError::UnknownUser(_) => {
                 plain(63, Some("use a numeric user, or create it in a phase"))
             }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use archive::{Destination, export};
+pub use archive::{Destination, export, write_for_docker};
 pub use compress::Compression;
 pub use document::{Healthcheck, ImageSpec, Layer, RuntimeConfig, StoredImage, WrittenImage};
 pub use layer::{LayerContent, LayerDescriptor, OPAQUE, is_opaque, write_layer};

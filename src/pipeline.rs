@@ -7,10 +7,14 @@
 
 mod assemble;
 mod authorities;
+mod context;
+mod daemon;
+mod dockerfile;
 mod hooks;
 mod phases;
 mod removals;
 pub mod run;
+mod secrets;
 mod source;
 mod start;
 
@@ -22,11 +26,14 @@ use packwright_providers::{BuildPlan, Overrides, PlanError, Planned, Repo};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
+use crate::engine::docker::DaemonError;
 use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
 use crate::environment::{EnvironmentError, EnvironmentRequest, RootJob, RootRunner, Sources};
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
 
+pub use daemon::{Builder, DaemonOptions};
+pub use secrets::{Secret, Secrets};
 pub use source::SourceError;
 
 /// The system's own part of `PATH`, behind what toolchains and phases add.
@@ -61,6 +68,9 @@ pub enum PipelineError {
     /// The sandbox could not be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A daemon did not do what it was asked.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     /// A command of a phase failed.
     #[error("phase {phase} failed with {exit}: {command}")]
     PhaseFailed {
@@ -105,6 +115,9 @@ pub enum PipelineError {
         /// What it should be.
         reason: &'static str,
     },
+    /// A template of ours is wrong.
+    #[error("cannot fill in a template: {0}")]
+    Template(String),
     /// There is no folder for caches and images.
     #[error("{0}")]
     Folder(String),
@@ -160,6 +173,8 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// Names the cache mounts, instead of the app's path.
     pub cache_key: Option<String>,
+    /// Values for the phases that name them.
+    pub secrets: Secrets,
 }
 
 /// A finished build.
@@ -253,7 +268,10 @@ impl Build<'_> {
                 message: message.clone(),
             });
         }
-        for message in without_effect(&planned.plan) {
+        for message in without_effect(&planned.plan)
+            .into_iter()
+            .chain(unasked(&planned.plan, &self.options.secrets))
+        {
             self.report.event(Event::Warning { message });
         }
         // Found now, and not after minutes of work.
@@ -340,16 +358,10 @@ impl Build<'_> {
 fn without_effect(plan: &BuildPlan) -> Vec<String> {
     let mut messages = Vec::new();
     for (name, phase) in &plan.phases {
-        let secrets = phase.secrets.as_ref().filter(|secrets| !secrets.is_empty());
         let overlays = phase
             .nix_overlays
             .as_ref()
             .filter(|overlays| !overlays.is_empty());
-        if secrets.is_some() {
-            messages.push(format!(
-                "phases.{name}.secrets has no effect yet: the phase sees no secret"
-            ));
-        }
         if overlays.is_some() {
             messages.push(format!("phases.{name}.nixOverlays has no effect: packages come from Debian and the registries"));
         }
@@ -365,6 +377,22 @@ fn without_effect(plan: &BuildPlan) -> Vec<String> {
         );
     }
     messages
+}
+
+/// Secrets that no phase asks for, and secrets that phases ask for and nobody gave.
+fn unasked(plan: &BuildPlan, secrets: &Secrets) -> Vec<String> {
+    let asked: std::collections::BTreeSet<&String> = plan
+        .phases
+        .values()
+        .flat_map(|phase| phase.secrets.iter().flatten())
+        .collect();
+    let given = secrets.0.keys().filter(|name| !asked.contains(name));
+    let given = given.map(|name| format!("no phase asks for the secret {name}: write phases.install.secrets = [\"{name}\"], or the phase that needs it"));
+    let missing = asked.iter().filter(|name| !secrets.0.contains_key(**name));
+    let missing = missing.map(|name| {
+        format!("a phase asks for the secret {name}, which is not given: say --secret {name}")
+    });
+    given.chain(missing).collect()
 }
 
 /// `PATH` with the given entries before the system's.
@@ -417,11 +445,13 @@ fn run_told(
     job: &Job,
     interrupt: &Interrupt,
     report: &dyn Report,
+    secrets: &Secrets,
     step: &str,
 ) -> (Result<Outcome, EngineError>, Tail) {
     let mut tail = Tail::default();
     let outcome = engine.run(job, interrupt, &mut |stream, line| {
-        let line = String::from_utf8_lossy(line).into_owned();
+        let line = String::from_utf8_lossy(line);
+        let line = secrets.mask(&line).into_owned();
         tail.push(&line);
         report.event(Event::Output {
             step: step.to_owned(),
@@ -484,7 +514,14 @@ impl RootRunner for Build<'_> {
             user: (0, 0),
         };
         let step = format!("root:{}", job.title);
-        let (outcome, tail) = run_told(self.engine, &sandboxed, self.interrupt, self.report, &step);
+        let (outcome, tail) = run_told(
+            self.engine,
+            &sandboxed,
+            self.interrupt,
+            self.report,
+            &Secrets::default(),
+            &step,
+        );
         match outcome {
             Ok(outcome) if outcome.exit.success() => {}
             Ok(outcome) => {

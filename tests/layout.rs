@@ -356,8 +356,12 @@ fn every_test_file_is_in_the_list_of_contributing() {
 
 #[test]
 fn every_variable_of_ours_is_in_the_readme() {
-    // Between two processes of ours, and a prefix in a message or a format.
-    const INTERNAL: [&str; 2] = ["PACKWRIGHT_NAMESPACE", "PACKWRIGHT_"];
+    // Between two processes of ours or two lines of a Dockerfile, and a prefix in a message or a format.
+    const INTERNAL: [&str; 3] = [
+        "PACKWRIGHT_NAMESPACE",
+        "PACKWRIGHT_",
+        "PACKWRIGHT_SECRETS_OF_",
+    ];
     let readme = read("README.md");
     for file in rust_files("src") {
         let text = read(&file);

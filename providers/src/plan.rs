@@ -23,8 +23,7 @@ pub struct BuildPlan {
     /// Base image of a nixpacks plan. Carried along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build_image: Option<String>,
-    /// Environment variables of phases and of the image.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    /// Environment variables of phases and of the image. Always written: platforms index it without asking.
     pub variables: BTreeMap<String, String>,
     /// File name to text, put under `/assets`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -729,8 +729,11 @@ impl Repo {
     }
 }
 
+/// The folder at the root that `build --out` writes: no part of the application.
+const GENERATED: &str = ".nixpacks";
+
 fn verdict(docker: &DockerIgnore, rules: &DirectoryRules, path: &Path, directory: bool) -> Verdict {
-    if path.file_name() == Some(OsStr::new(".git")) {
+    if path.file_name() == Some(OsStr::new(".git")) || path.starts_with(GENERATED) {
         return Verdict::Ignored;
     }
     match docker.verdict(path) {
@@ -758,6 +761,7 @@ impl Walk<'_> {
             if directory
                 && (kept || self.docker.may_keep_below(&path))
                 && raw.name != OsStr::new(".git")
+                && path != Path::new(GENERATED)
             {
                 pending.push(path.clone());
             }

@@ -138,7 +138,7 @@ fn nothing_found_is_an_empty_plan_with_advice() {
     let planned = plan(&Repo::in_memory(&[("Readme", "")]), &Overrides::default()).unwrap();
     assert_eq!(
         planned.plan.to_json().unwrap(),
-        "{\n  \"providers\": [],\n  \"phases\": {}\n}\n"
+        "{\n  \"providers\": [],\n  \"variables\": {},\n  \"phases\": {}\n}\n"
     );
     assert!(planned.advice[0].contains("package.json"));
     let empty = plan(&Repo::in_memory(&[]), &Overrides::default()).unwrap();

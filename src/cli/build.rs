@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::builder::{Choice, DaemonFlags};
 use super::human::Human;
 use super::json::Lines;
 use super::{Global, PlanFlags, Tee};
@@ -18,10 +19,14 @@ use crate::environment::Sources;
 use crate::error::Failure;
 use crate::image::{Destination, Reference};
 use crate::pipeline::{Build, BuildOptions, Built, PipelineError, size};
-use crate::report::Report;
+use crate::report::{Event, Report};
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct BuildArgs {
     /// The folder
     #[arg(default_value = ".")]
@@ -35,6 +40,15 @@ pub struct BuildArgs {
     /// A label of the image
     #[arg(long, short, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// Write a Dockerfile and all that it needs to DIR/.nixpacks, and build nothing
+    #[arg(long, short, value_name = "DIR", conflicts_with = "dockerfile")]
+    pub out: Option<PathBuf>,
+    /// Print the Dockerfile, and build nothing
+    #[arg(long, short = 'd')]
+    pub dockerfile: bool,
+    /// Write .nixpacks into the app's own folder too
+    #[arg(long)]
+    pub current_dir: bool,
     /// Also write the image: oci-archive:FILE, docker-archive:FILE, oci:DIR, rootfs:DIR; a dash as
     /// FILE is standard output
     #[arg(long, value_name = "DESTINATION")]
@@ -45,9 +59,21 @@ pub struct BuildArgs {
     /// Share cache mounts among the builds with this key, instead of by folder
     #[arg(long, value_name = "KEY")]
     pub cache_key: Option<String>,
+    /// A value for the phases that name it, and for nothing else: NAME takes it from the environment, NAME=@FILE from a
+    /// file
+    #[arg(long, value_name = "NAME[=VALUE|=@FILE]")]
+    pub secret: Vec<String>,
     /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
+    /// An image that keeps cache directories: the cache folder and the daemon keep them without
+    #[arg(long, value_name = "IMAGE", hide = true)]
+    pub incremental_cache_image: Option<String>,
+    /// Accepted for nixpacks' sake: progress is always told
+    #[arg(long, short, hide = true)]
+    pub verbose: bool,
+    #[command(flatten, next_help_heading = "Who builds")]
+    pub(super) daemon: DaemonFlags,
     #[command(flatten, next_help_heading = "Changes to the plan")]
     pub(super) flags: PlanFlags,
 }
@@ -60,11 +86,30 @@ impl BuildArgs {
             name: None,
             tag: Vec::new(),
             label: Vec::new(),
+            out: None,
+            dockerfile: false,
+            current_dir: false,
             output: Vec::new(),
             no_cache: false,
             cache_key: None,
+            secret: Vec::new(),
             no_error_without_start: false,
+            incremental_cache_image: None,
+            verbose: false,
+            daemon: DaemonFlags::default(),
             flags,
+        }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        match &self.out {
+            _ if self.dockerfile => Wanted::Dockerfile,
+            Some(folder) => Wanted::Out(folder.clone()),
+            None => Wanted::Image {
+                flags: &self.daemon,
+                folder: self.current_dir.then(|| self.path.clone()),
+                cache_image: self.incremental_cache_image.as_deref(),
+            },
         }
     }
 
@@ -118,6 +163,7 @@ impl BuildArgs {
             allow_no_start: self.no_error_without_start,
             no_cache: self.no_cache,
             cache_key: self.cache_key.clone(),
+            secrets: super::secrets(&self.secret)?,
         })
     }
 }
@@ -139,7 +185,15 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     let interrupt = Interrupt::default();
     super::handle_signals(&interrupt)?;
-    let built = build(&options, global, &interrupt, global.json).map_err(Failure::from)?;
+    let wanted = args.wanted();
+    let outcome = with_build(&options, global, &interrupt, global.json, |build| {
+        wanted.done_by(build)
+    })
+    .map_err(Failure::from)?;
+    let built = match outcome {
+        Outcome::Built(built) => built,
+        Outcome::Text(text) => return super::print(text.as_bytes()),
+    };
     if global.json {
         return Ok(ExitCode::SUCCESS);
     }
@@ -154,6 +208,10 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
 /// `name sha256:... 61.0 MB (190.2 MB unpacked)`.
 fn summary(built: &Built) -> String {
     let image = &built.image;
+    if image.size == 0 {
+        // It is elsewhere, and its builder says no more of it.
+        return format!("{} {}", built.names.join(" "), image.manifest_digest);
+    }
     format!(
         "{} {} {} ({} unpacked)",
         built.names.join(" "),
@@ -163,6 +221,74 @@ fn summary(built: &Built) -> String {
     )
 }
 
+/// What `build` is asked for.
+enum Wanted<'a> {
+    Image {
+        flags: &'a DaemonFlags,
+        /// The folder that gets `.nixpacks` before.
+        folder: Option<PathBuf>,
+        /// The image that nixpacks would keep cache directories in.
+        cache_image: Option<&'a str>,
+    },
+    /// The folder that gets `.nixpacks`.
+    Out(PathBuf),
+    Dockerfile,
+}
+
+/// What `build` has to show.
+enum Outcome {
+    Built(Built),
+    Text(String),
+}
+
+impl Wanted<'_> {
+    fn done_by(&self, build: &Build<'_>) -> Result<Outcome, PipelineError> {
+        match self {
+            Self::Image {
+                flags,
+                folder,
+                cache_image,
+            } => {
+                if let Some(image) = cache_image {
+                    let message = format!(
+                        "--incremental-cache-image {image} is not written: cache directories stay in the cache folder, or in the daemon that builds"
+                    );
+                    build.report.event(Event::Warning { message });
+                }
+                if let Some(folder) = folder {
+                    build.write_out(folder)?;
+                }
+                image_by(&flags.choose(build.report)?, build).map(Outcome::Built)
+            }
+            Self::Dockerfile => build.dockerfile().map(Outcome::Text),
+            Self::Out(folder) => {
+                let written = build.write_out(folder)?;
+                Ok(Outcome::Text(format!(
+                    "\n=== Successfully Built! ===\n\nSaved output to:\n  {}\n",
+                    written.display()
+                )))
+            }
+        }
+    }
+}
+
+fn run_natively(build: &Build<'_>) -> Result<Built, PipelineError> {
+    build.run()
+}
+
+fn image_by(choice: &Choice, build: &Build<'_>) -> Result<Built, PipelineError> {
+    match choice {
+        Choice::Daemon(builder, options) => build.run_in(builder, options),
+        Choice::Native(engine) => {
+            let made = build.run()?;
+            if let Some(engine) = engine {
+                build.load_into(engine, &made.image)?;
+            }
+            Ok(made)
+        }
+    }
+}
+
 /// Builds with the reports that the flags ask for and a log on disk.
 pub(super) fn build(
     options: &BuildOptions,
@@ -170,6 +296,16 @@ pub(super) fn build(
     interrupt: &Interrupt,
     json: bool,
 ) -> Result<Built, PipelineError> {
+    with_build(options, global, interrupt, json, run_natively)
+}
+
+fn with_build<T>(
+    options: &BuildOptions,
+    global: &Global,
+    interrupt: &Interrupt,
+    json: bool,
+    action: impl FnOnce(&Build<'_>) -> Result<T, PipelineError>,
+) -> Result<T, PipelineError> {
     let folder = global
         .folder()
         .map_err(|error| PipelineError::Folder(error.to_string()))?;
@@ -198,7 +334,7 @@ pub(super) fn build(
         report: &report,
         interrupt,
     };
-    build.run()
+    action(&build)
 }
 
 /// Keeps the type of log files in one place.

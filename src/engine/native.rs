@@ -29,7 +29,7 @@ use rustix::io::FdFlags;
 
 use protocol::{Answer, Failure, Order, receive, send};
 
-pub use enter::become_root;
+pub use enter::{become_root, obstacle};
 
 use super::{Engine, EngineError, Interrupt, Job, Outcome, Output, Streams};
 use crate::report::Stream;

@@ -16,6 +16,10 @@ use super::{Cause, EnvironmentError, Registry, RootRunner, Roots, RunTree, Sourc
 use crate::cache::{Cache, Key, KeyBuilder, Kind};
 use crate::report::{Report, Step};
 
+mod kit;
+
+pub(super) use kit::kit;
+
 /// Downloads at the same time.
 const CONNECTIONS: usize = 6;
 /// The most bytes of one artifact; the largest of the archive has 1.5 GB.
@@ -60,7 +64,7 @@ impl Keys {
         );
         let below = run.as_ref().unwrap_or(&base).as_str();
         Self {
-            run_base: key("run root", &lock.run_base).finish(),
+            run_base: key("run root 2", &lock.run_base).finish(),
             run_from_base: some(
                 &lock.run_from_base,
                 key("run packages", &lock.run_from_base),
@@ -169,6 +173,11 @@ impl Context<'_> {
                 wanted.extend(toolchain.artifacts.iter().map(Wanted::Artifact));
             }
         }
+        self.download_wanted(wanted)
+    }
+
+    /// Downloads what the cache does not have.
+    fn download_wanted(&self, mut wanted: Vec<Wanted<'_>>) -> Result<(), EnvironmentError> {
         wanted.retain(|wanted| {
             wanted
                 .promise()

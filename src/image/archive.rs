@@ -128,6 +128,21 @@ pub fn export(
     }
 }
 
+/// Writes what `docker load` reads, without the blobs of the `known` lowest layers, which the daemon has.
+pub fn write_for_docker(
+    store: &ImageStore,
+    digest: &str,
+    names: &[String],
+    known: usize,
+    to: &mut dyn Write,
+) -> Result<(), ImageError> {
+    let names: Vec<Reference> = names
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    write_archive_to(store, digest, &names, true, known, to)
+}
+
 /// The index entry of the image, once for each name.
 fn entries(
     store: &ImageStore,
@@ -173,7 +188,7 @@ fn write_archive(
     match target {
         Target::Stdout => {
             let mut stdout = BufWriter::with_capacity(1 << 20, io::stdout().lock());
-            write_archive_to(store, digest, names, docker, &mut stdout)?;
+            write_archive_to(store, digest, names, docker, 0, &mut stdout)?;
             stdout
                 .flush()
                 .map_err(io_error("write", Path::new("standard output")))
@@ -184,7 +199,7 @@ fn write_archive(
                 .open(path)
                 .map_err(io_error("open", path))?;
             let mut writer = BufWriter::with_capacity(1 << 20, file);
-            write_archive_to(store, digest, names, docker, &mut writer)?;
+            write_archive_to(store, digest, names, docker, 0, &mut writer)?;
             writer.flush().map_err(io_error("write", path))
         }
         Target::File(path) => {
@@ -197,7 +212,7 @@ fn write_archive(
                 .tempfile_in(folder)
                 .map_err(io_error("create a file in", folder))?;
             let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
-            write_archive_to(store, digest, names, docker, &mut writer)?;
+            write_archive_to(store, digest, names, docker, 0, &mut writer)?;
             writer.flush().map_err(io_error("write", path))?;
             drop(writer);
             file.persist(path)
@@ -219,6 +234,7 @@ fn write_archive_to(
     digest: &str,
     names: &[Reference],
     docker: bool,
+    left_out: usize,
     to: &mut dyn Write,
 ) -> Result<(), ImageError> {
     let manifest = store.manifest(digest)?;
@@ -230,6 +246,7 @@ fn write_archive_to(
     let mut blobs: Vec<(String, u64)> = manifest
         .layers
         .iter()
+        .skip(left_out)
         .chain([&manifest.config])
         .map(|part| (part.digest.clone(), part.size))
         .collect();

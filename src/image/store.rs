@@ -162,6 +162,13 @@ impl ImageStore {
         })
     }
 
+    /// What Docker knows an image of the store by: the digest of its configuration, and its layers' diff IDs.
+    pub fn identity(&self, digest: &str) -> Result<(String, Vec<String>), ImageError> {
+        let manifest = self.manifest(digest)?;
+        let config: ImageConfig = self.document(&manifest.config.digest)?;
+        Ok((manifest.config.digest, config.rootfs.diff_ids))
+    }
+
     /// Writes configuration and manifest and gives the image its names.
     pub fn write_image(
         &self,

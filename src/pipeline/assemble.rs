@@ -25,7 +25,7 @@ use crate::report::Step;
 const LAYER_FORMAT: &str = "4";
 
 /// What phases may leave there belongs to the machine that builds, not to the image.
-const VOLATILE: [&str; 15] = [
+pub const VOLATILE: [&str; 15] = [
     "dev",
     "proc",
     "run",
@@ -97,15 +97,7 @@ pub fn spec(
     layers: Vec<Layer>,
 ) -> Result<ImageSpec, PipelineError> {
     let start = plan.start.as_ref();
-    let phase_path: Vec<String> = path
-        .iter()
-        .filter(|entry| !roots.build_path.contains(entry))
-        .cloned()
-        .collect();
-    let path: Vec<String> = phase_path
-        .into_iter()
-        .chain(roots.run_path.iter().cloned())
-        .collect();
+    let path = run_path(path, &roots.build_path, &roots.run_path);
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
     env.extend(
         plan.variables
@@ -132,6 +124,26 @@ pub fn spec(
         stop_signal: image.stop_signal,
         healthcheck: image.healthcheck.map(healthcheck).transpose()?,
     })
+}
+
+/// `PATH` entries of the started app: what phases added, then the toolchains that stay.
+pub fn run_path(last: &[String], build_path: &[String], run_path: &[String]) -> Vec<String> {
+    let of_phases = last.iter().filter(|entry| !build_path.contains(entry));
+    of_phases.chain(run_path).cloned().collect()
+}
+
+/// Writes a tree as an archive of the store, unless it is there.
+pub fn tree_archive(
+    build: &Build<'_>,
+    tree: &RunTree,
+    compression: Compression,
+) -> Result<Option<LayerDescriptor>, PipelineError> {
+    let mut done = Layers {
+        layers: Vec::new(),
+        written: 0,
+    };
+    run_tree_layer(build, tree, compression, &mut done)?;
+    Ok(done.layers.pop().map(|layer| layer.descriptor))
 }
 
 fn healthcheck(check: packwright_providers::Healthcheck) -> Result<Healthcheck, PipelineError> {

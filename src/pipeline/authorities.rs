@@ -20,7 +20,7 @@ use crate::engine::Bind;
 const AUTHORITIES: &str = "/run/packwright/ca-certificates.crt";
 
 /// Variables by which common clients find certificate authorities.
-const VARIABLES: [&str; 11] = [
+pub(super) const VARIABLES: [&str; 11] = [
     "AWS_CA_BUNDLE",
     "CARGO_HTTP_CAINFO",
     "CURL_CA_BUNDLE",
@@ -81,7 +81,8 @@ fn read_only(source: PathBuf, target: &str) -> Bind {
     }
 }
 
-fn of_host() -> Option<PathBuf> {
+/// The machine's bundle of authorities.
+pub(super) fn of_host() -> Option<PathBuf> {
     let candidates = [
         std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
         Some(PathBuf::from("/etc/ssl/certs/ca-certificates.crt")),

@@ -13,6 +13,7 @@ use packwright_providers::{BuildPlan, Phase};
 
 use super::authorities::network_binds;
 use super::removals::Removals;
+use super::secrets::{Secret, fingerprint};
 use super::source::{APP, SourceFile, SourceTree};
 use super::{Build, PipelineError, Tail};
 use crate::cache::{Key, Kind, Lock};
@@ -114,6 +115,9 @@ struct Prepared<'a> {
     env: BTreeMap<String, String>,
     network: Network,
     mounts: Vec<String>,
+    /// Values that belong to no key; what stands for them there.
+    secrets: BTreeMap<&'a str, &'a Secret>,
+    fingerprint: String,
 }
 
 impl<'a> State<'a> {
@@ -148,7 +152,7 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    fn run_phase(&mut self, name: &str, phase: &Phase) -> Result<(), PipelineError> {
+    fn run_phase(&mut self, name: &'a str, phase: &'a Phase) -> Result<(), PipelineError> {
         for path in phase.paths.iter().flatten() {
             self.results.path.insert(0, path.clone());
         }
@@ -166,7 +170,10 @@ impl<'a> State<'a> {
             .filter(|file| !self.placed.contains(&file.path))
             .collect();
         let source_key = super::source::key(&files);
+        let secrets = self.build.options.secrets.of_phase(phase);
         let prepared = Prepared {
+            fingerprint: fingerprint(self.build.cache, &secrets)?,
+            secrets,
             name,
             commands,
             env: self.variables(),
@@ -228,17 +235,7 @@ impl<'a> State<'a> {
 
     /// The variables of a phase: the system's, the toolchains', the plan's, in rising order.
     fn variables(&self) -> BTreeMap<String, String> {
-        let mut env: BTreeMap<String, String> = [
-            ("HOME", "/root"),
-            ("USER", "root"),
-            ("LANG", "C.UTF-8"),
-            ("SHELL", "/bin/bash"),
-            // 1980, the first year that zip archives can express.
-            ("SOURCE_DATE_EPOCH", "315532800"),
-            ("DEBIAN_FRONTEND", "noninteractive"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+        let mut env = system_variables();
         env.extend(self.roots.variables.clone());
         env.extend(self.plan.variables.clone());
         env.insert("PATH".to_owned(), super::search_path(&self.results.path));
@@ -252,8 +249,10 @@ impl<'a> State<'a> {
             env,
             network,
             mounts,
+            secrets: _,
+            fingerprint,
         } = phase;
-        Key::build("step")
+        let key = Key::build("step")
             .field("format", STEP_FORMAT)
             .field("parent", self.parent.as_str())
             .field("source", source.as_str())
@@ -261,8 +260,12 @@ impl<'a> State<'a> {
             .list("commands", commands)
             .map("env", env)
             .field("network", format!("{network:?}"))
-            .list("mounts", mounts)
-            .finish()
+            .list("mounts", mounts);
+        // Most steps have none.
+        match fingerprint.as_str() {
+            "" => key.finish(),
+            fingerprint => key.field("secrets", fingerprint).finish(),
+        }
     }
 
     /// Runs a phase's commands one after the other over one set of changes, and keeps these.
@@ -276,6 +279,8 @@ impl<'a> State<'a> {
         let staging = cache.staging()?;
         let (mut binds, _locks) = self.mounts(phase)?;
         let mut env = phase.env.clone();
+        let secrets = phase.secrets.iter();
+        env.extend(secrets.map(|(name, value)| ((*name).to_owned(), value.reveal().to_owned())));
         let lowers: Vec<PathBuf> = self
             .lowers
             .iter()
@@ -324,8 +329,14 @@ impl<'a> State<'a> {
         step: &str,
     ) -> Result<(), PipelineError> {
         let build = self.build;
-        let (outcome, tail) =
-            super::run_told(build.engine, job, build.interrupt, build.report, step);
+        let (outcome, tail) = super::run_told(
+            build.engine,
+            job,
+            build.interrupt,
+            build.report,
+            &build.options.secrets,
+            step,
+        );
         match outcome {
             // It may have ended well because it was told to end: its result is not whole.
             _ if build.interrupt.count() > 0 => {
@@ -352,15 +363,8 @@ impl<'a> State<'a> {
         // Locks are taken in one order everywhere, so that two builds cannot wait for each other.
         targets.sort();
         targets.dedup();
-        if let Some(whole) = targets
-            .iter()
-            .find(|target| ["/", SHARED_OUTSIDE].contains(&target.as_str()))
-        {
-            return Err(PipelineError::Setting {
-                key: "cacheDirectories",
-                value: (*whole).clone(),
-                reason: "would hide the whole root or the whole app",
-            });
+        for target in &targets {
+            check_mount(target)?;
         }
         let (mut binds, mut locks) = (Vec::new(), Vec::new());
         for target in targets {
@@ -407,8 +411,35 @@ fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Tail) -> PipelineE
     }
 }
 
+/// What every phase has in its environment, below all else.
+pub fn system_variables() -> BTreeMap<String, String> {
+    [
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LANG", "C.UTF-8"),
+        ("SHELL", "/bin/bash"),
+        // 1980, the first year that zip archives can express.
+        ("SOURCE_DATE_EPOCH", "315532800"),
+        ("DEBIAN_FRONTEND", "noninteractive"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// Refuses a cache directory that would hide what a build needs.
+pub fn check_mount(target: &str) -> Result<(), PipelineError> {
+    if ["/", SHARED_OUTSIDE].contains(&target) {
+        return Err(PipelineError::Setting {
+            key: "cacheDirectories",
+            value: target.to_owned(),
+            reason: "would hide the whole root or the whole app",
+        });
+    }
+    Ok(())
+}
+
 /// A cache directory's absolute path: `~` is the home folder, relative ones lie in the app.
-fn absolute(path: &str) -> String {
+pub fn absolute(path: &str) -> String {
     let path = match path.strip_prefix('~') {
         Some(rest) => format!("/root{rest}"),
         None if path.starts_with('/') => path.to_owned(),

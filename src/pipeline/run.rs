@@ -62,7 +62,14 @@ impl Container<'_> {
         job.argv = ["/bin/bash", "-l", "-c", command]
             .map(str::to_owned)
             .to_vec();
-        let (outcome, tail) = super::run_told(self.engine, &job, self.interrupt, self.report, step);
+        let (outcome, tail) = super::run_told(
+            self.engine,
+            &job,
+            self.interrupt,
+            self.report,
+            &super::Secrets::default(),
+            step,
+        );
         let outcome = outcome?;
         if outcome.exit.success() {
             return Ok(());

@@ -167,6 +167,30 @@ impl SourceTree {
             .collect())
     }
 
+    /// What lies in the app's folder and is not the app's, by the highest path.
+    pub fn left_out(&self) -> Result<Vec<PathBuf>, SourceError> {
+        let kept: std::collections::BTreeSet<&Path> =
+            self.files.iter().map(|file| file.path.as_path()).collect();
+        let folders = self
+            .files
+            .iter()
+            .filter(|file| file.kind == SourceKind::Directory);
+        let mut left_out = Vec::new();
+        for folder in std::iter::once(Path::new("")).chain(folders.map(|file| file.path.as_path()))
+        {
+            let place = self.root.join(folder);
+            for entry in fs::read_dir(&place).map_err(io_error("list", &place))? {
+                let entry = entry.map_err(io_error("list", &place))?;
+                let path = folder.join(entry.file_name());
+                if !kept.contains(path.as_path()) {
+                    left_out.push(path);
+                }
+            }
+        }
+        left_out.sort();
+        Ok(left_out)
+    }
+
     /// A tree with copies of the files under `/app`, from the cache when it is there.
     pub fn snapshot(
         &self,

@@ -35,6 +35,16 @@ pub fn become_root() -> Result<Option<ExitCode>, EngineError> {
     }
 }
 
+/// Why this process, which is root, cannot make a sandbox; found out by a thread that ends at once.
+pub fn obstacle() -> Option<String> {
+    let probe = std::thread::spawn(|| sys::unshare(libc::CLONE_NEWNS));
+    match probe.join() {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(format!("a mount namespace: {error}")),
+        Err(_) => Some("a thread cannot be started".to_owned()),
+    }
+}
+
 fn fail(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
     move |source| EngineError::Io {
         action: action.to_owned(),
@@ -52,6 +62,8 @@ fn start_in_namespace() -> Result<ExitCode, EngineError> {
             .map_err(|error| fail("share a pipe")(error.into()))?;
     }
     let mut child = Command::new("/proc/self/exe")
+        // The name that this program was called by decides how it behaves.
+        .arg0(std::env::args_os().next().unwrap_or_default())
         .args(std::env::args_os().skip(1))
         .env(
             STAGE,

@@ -115,7 +115,14 @@ use crate::unpack::Root;
 pub(crate) const FORMAT: &str = "1";
 
 /// Where the packages to install are bound; base-files has it in every suite.
-const PACKAGES_AT: &str = "/mnt";
+pub(crate) const PACKAGES_AT: &str = "/mnt";
+
+/// Runs the scripts of packages that are only unpacked.
+pub(crate) const CONFIGURE: &str = "dpkg --configure -a";
+
+/// Installs the packages at [`PACKAGES_AT`]. Their scripts register manual pages, whose folders have to be there.
+pub(crate) const INSTALL: &str = "mkdir -p /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man7 /usr/share/man/man8; \
+    dpkg --force-depends --no-triggers --unpack /mnt/*.deb && dpkg --configure -a";
 
 /// What documentation and translation is left out of every root, as dpkg's own option puts it.
 const DPKG_CONFIG: &str = "\
@@ -491,7 +498,8 @@ fn read_triggers(text: &str, package: &str, triggers: &mut BTreeMap<String, Vec<
     }
 }
 
-fn variables() -> BTreeMap<String, String> {
+/// The whole environment of packages' scripts.
+pub(crate) fn variables() -> BTreeMap<String, String> {
     [
         (
             "PATH",
@@ -513,6 +521,36 @@ fn variables() -> BTreeMap<String, String> {
     .collect()
 }
 
+/// Unpacks a build root into `fs_dir`, ready for [`CONFIGURE`].
+pub(crate) fn unpack_base(
+    fs_dir: &Path,
+    packages: &[Downloaded<'_>],
+) -> Result<(), EnvironmentError> {
+    unpack_registered(fs_dir, packages)?;
+    write(fs_dir, "etc/passwd", 0o644, PASSWD.as_bytes())?;
+    write(fs_dir, "etc/group", 0o644, GROUP.as_bytes())?;
+    write(
+        fs_dir,
+        "etc/dpkg/dpkg.cfg.d/packwright",
+        0o644,
+        DPKG_CONFIG.as_bytes(),
+    )?;
+    write(
+        fs_dir,
+        "usr/sbin/policy-rc.d",
+        0o755,
+        b"#!/bin/sh\nexit 101\n",
+    )?;
+    for name in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+        write(fs_dir, name, 0o644, base_file(name))?;
+    }
+    let shell = fs_dir.join("usr/bin/sh");
+    if fs::symlink_metadata(&shell).is_err() {
+        std::os::unix::fs::symlink("dash", &shell).map_err(io_error("create", &shell))?;
+    }
+    Ok(())
+}
+
 /// Makes a build root in `staging/fs`: unpacked, then configured by dpkg's own scripts.
 pub(crate) fn make_base(
     staging: &Path,
@@ -521,28 +559,7 @@ pub(crate) fn make_base(
     runner: &dyn RootRunner,
 ) -> Result<(), EnvironmentError> {
     let fs_dir = staging.join("fs");
-    unpack_registered(&fs_dir, packages)?;
-    write(&fs_dir, "etc/passwd", 0o644, PASSWD.as_bytes())?;
-    write(&fs_dir, "etc/group", 0o644, GROUP.as_bytes())?;
-    write(
-        &fs_dir,
-        "etc/dpkg/dpkg.cfg.d/packwright",
-        0o644,
-        DPKG_CONFIG.as_bytes(),
-    )?;
-    write(
-        &fs_dir,
-        "usr/sbin/policy-rc.d",
-        0o755,
-        b"#!/bin/sh\nexit 101\n",
-    )?;
-    for name in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
-        write(&fs_dir, name, 0o644, base_file(name))?;
-    }
-    let shell = fs_dir.join("usr/bin/sh");
-    if fs::symlink_metadata(&shell).is_err() {
-        std::os::unix::fs::symlink("dash", &shell).map_err(io_error("create", &shell))?;
-    }
+    unpack_base(&fs_dir, packages)?;
     let upper = staging.join("upper");
     make_dir(&upper, 0o755)?;
     let job = RootJob {
@@ -551,7 +568,7 @@ pub(crate) fn make_base(
         upper: &upper,
         binds: Vec::new(),
         env: variables(),
-        script: "dpkg --configure -a",
+        script: CONFIGURE,
     };
     run(runner, &job)?;
     merge(&upper, &fs_dir)?;
@@ -595,9 +612,7 @@ pub(crate) fn install(
         upper: &upper,
         binds: vec![(debs.clone(), PACKAGES_AT.to_owned())],
         env: variables(),
-        // Scripts of packages register manual pages, whose folders have to be there.
-        script: "mkdir -p /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man7 /usr/share/man/man8; \
-                 dpkg --force-depends --no-triggers --unpack /mnt/*.deb && dpkg --configure -a",
+        script: INSTALL,
     };
     run(runner, &job)?;
     fs::remove_dir_all(&debs).map_err(io_error("remove", &debs))?;
@@ -703,6 +718,9 @@ pub(crate) fn make_run_base(
         ("run", 0o755),
         ("app", 0o755),
         ("opt", 0o755),
+        // Platforms put entrypoints of their own there.
+        ("usr/local", 0o755),
+        ("usr/local/bin", 0o755),
         ("proc", 0o755),
         ("sys", 0o755),
         ("dev", 0o755),
@@ -781,40 +799,46 @@ fn strip_marks(path: &Path) -> Result<(), EnvironmentError> {
     Ok(())
 }
 
-/// Removes what differs between two runs and serves nobody: logs, backups, caches, random state.
+/// Folders whose files differ between two runs and serve nobody: logs, caches, locks.
+pub(crate) const EMPTIED: [&str; 7] = [
+    "var/log",
+    "var/cache/apt",
+    "var/cache/ldconfig",
+    "var/lib/apt/lists",
+    "tmp",
+    "var/tmp",
+    "run",
+];
+
+/// Files that differ between two runs and serve nobody: backups, locks, random state.
+pub(crate) const REMOVED: [&str; 19] = [
+    "etc/.pwd.lock",
+    "etc/group-",
+    "etc/gshadow-",
+    "etc/machine-id",
+    "etc/passwd-",
+    "etc/shadow-",
+    "etc/subgid-",
+    "etc/subuid-",
+    "var/cache/debconf/config.dat-old",
+    "var/cache/debconf/templates.dat-old",
+    "var/lib/dbus/machine-id",
+    "var/lib/dpkg/available-old",
+    "var/lib/dpkg/diversions-old",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/statoverride-old",
+    "var/lib/dpkg/status-old",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/systemd/random-seed",
+];
+
+/// Removes what differs between two runs and serves nobody.
 fn clean(fs_dir: &Path) -> Result<(), EnvironmentError> {
-    for folder in [
-        "var/log",
-        "var/cache/apt",
-        "var/cache/ldconfig",
-        "var/lib/apt/lists",
-        "tmp",
-        "var/tmp",
-        "run",
-    ] {
+    for folder in EMPTIED {
         empty(&fs_dir.join(folder))?;
     }
-    for name in [
-        "etc/.pwd.lock",
-        "etc/group-",
-        "etc/gshadow-",
-        "etc/machine-id",
-        "etc/passwd-",
-        "etc/shadow-",
-        "etc/subgid-",
-        "etc/subuid-",
-        "var/cache/debconf/config.dat-old",
-        "var/cache/debconf/templates.dat-old",
-        "var/lib/dbus/machine-id",
-        "var/lib/dpkg/available-old",
-        "var/lib/dpkg/diversions-old",
-        "var/lib/dpkg/lock",
-        "var/lib/dpkg/lock-frontend",
-        "var/lib/dpkg/statoverride-old",
-        "var/lib/dpkg/status-old",
-        "var/lib/dpkg/triggers/Lock",
-        "var/lib/systemd/random-seed",
-    ] {
+    for name in REMOVED {
         let path = fs_dir.join(name);
         // A whiteout in a change is kept: it hides something below.
         if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {

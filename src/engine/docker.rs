@@ -1,0 +1,198 @@
+//! Builds a Dockerfile in a daemon, and hands images to one.
+//!
+//! Two kinds of daemon: Docker Engine through its API, with the BuildKit inside it or the classic
+//! builder where it has none; and buildkitd itself. Knows no plan: it is given files, arguments and
+//! secrets, and tells what the daemon says.
+//!
+//! This is no [`super::Engine`]: a daemon builds a whole Dockerfile and runs no job of ours.
+
+mod api;
+mod buildkit;
+mod context;
+mod credentials;
+mod filesync;
+mod host;
+mod progress;
+mod request;
+
+mod session;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Interrupt;
+use crate::report::Stream;
+
+pub use api::{Engine, Loaded};
+pub use context::{ContextBody, ContextFile};
+pub use host::{Address, Host};
+pub use request::{Exported, ImageBuild, Typed, parse_typed};
+
+/// Where Docker Engine listens unless it is told otherwise.
+pub const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// What a daemon says while it builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A step began.
+    Started {
+        /// Its identity.
+        step: String,
+        /// For a person.
+        title: String,
+        /// It is a command of a phase.
+        phase: bool,
+    },
+    /// It wrote a line.
+    Output {
+        /// The step.
+        step: String,
+        /// Where to.
+        stream: Stream,
+        /// The line.
+        line: String,
+    },
+    /// It ended well.
+    Finished {
+        /// The step.
+        step: String,
+        /// An earlier build's result was used.
+        cached: bool,
+    },
+    /// It ended badly.
+    Failed {
+        /// The step.
+        step: String,
+    },
+    /// Advice of the daemon's.
+    Warning(String),
+}
+
+/// Hears what a daemon says.
+pub type Teller<'a> = dyn FnMut(Message) + Send + 'a;
+
+/// Why a daemon did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// An address that is none.
+    #[error("{text:?} is not the address of a daemon: {reason}")]
+    Address {
+        /// The text.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A flag's text that is wrong.
+    #[error("{flag} {text}: {reason}")]
+    Argument {
+        /// The flag.
+        flag: &'static str,
+        /// The text.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nobody answers.
+    #[error("cannot reach the daemon at {host}: {reason}")]
+    Unreachable {
+        /// Its address.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Certificates for TLS cannot be used.
+    #[error("cannot use {path}: {reason}")]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The daemon does not speak BuildKit's protocol.
+    #[error("the daemon has no BuildKit ({0})")]
+    NoBuildKit(String),
+    /// It answers what it should not.
+    #[error("the daemon says: {0}")]
+    Protocol(String),
+    /// A step failed.
+    #[error("the daemon could not build: {}{reason}", if step.is_empty() { String::new() } else { format!("{step}: ") })]
+    Build {
+        /// The step.
+        step: String,
+        /// The daemon's reason.
+        reason: String,
+        /// The step's last lines.
+        tail: Vec<String>,
+    },
+    /// The builder cannot do what the build needs.
+    #[error("the builder cannot {0}")]
+    Unable(String),
+    /// A signal asked for the end.
+    #[error("interrupted")]
+    Interrupted,
+    /// A call of this side failed.
+    #[error("{action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// A buildkitd of its own.
+pub struct BuildKit {
+    host: Host,
+    /// Docker Engine, when buildkitd is in a container of its.
+    engine: Option<Engine>,
+}
+
+impl BuildKit {
+    /// Names a buildkitd; one in a container is reached through `engine`.
+    pub fn new(host: Host, engine: Option<Engine>) -> Self {
+        Self { host, engine }
+    }
+
+    async fn stream(&self) -> Result<Box<dyn host::Stream>, DaemonError> {
+        match (&self.host.address, &self.engine) {
+            (Address::Container(name), Some(engine)) => engine.dial_container(name).await,
+            _ => self.host.connect(b"h2").await,
+        }
+    }
+
+    /// Its version.
+    pub fn version(&self) -> Result<String, DaemonError> {
+        wait(async { buildkit::version(self.stream().await?).await })
+    }
+
+    /// Builds; the image's digest, empty for what has none.
+    pub fn build(
+        &self,
+        build: ImageBuild,
+        interrupt: &Interrupt,
+        tell: &mut Teller<'_>,
+    ) -> Result<String, DaemonError> {
+        wait(async {
+            let stream = self.stream().await?;
+            buildkit::build(buildkit::Kind::Daemon(stream), build, interrupt, tell).await
+        })
+    }
+}
+
+/// Runs what waits for the network to its end.
+fn wait<T>(
+    work: impl std::future::Future<Output = Result<T, DaemonError>>,
+) -> Result<T, DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| DaemonError::Io {
+            action: "start the network's event loop".to_owned(),
+            source,
+        })?;
+    let outcome = runtime.block_on(work);
+    // What still runs serves a daemon that has had its answer.
+    runtime.shutdown_background();
+    outcome
+}

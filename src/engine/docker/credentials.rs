@@ -1,0 +1,125 @@
+//! Names and passwords of registries, from the configuration of Docker's own client.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+/// The registry that Docker means when none is named is known under this name in its configuration.
+const DOCKERS_OWN: &str = "https://index.docker.io/v1/";
+
+/// What `config.json` says of credentials.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Credentials {
+    auths: BTreeMap<String, Entry>,
+    cred_helpers: BTreeMap<String, String>,
+    creds_store: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+impl Credentials {
+    /// Reads the configuration; none, or one that cannot be read, has no credentials.
+    pub(super) fn discover() -> Self {
+        let folder = std::env::var_os("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
+        folder
+            .and_then(|folder| fs::read(folder.join("config.json")).ok())
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// User and password for exactly this host; both empty when there are none.
+    pub(super) fn of(&self, host: &str) -> (String, String) {
+        let key = match host {
+            "registry-1.docker.io" | "docker.io" | "index.docker.io" => DOCKERS_OWN,
+            host => host,
+        };
+        if let Some(helper) = self.cred_helpers.get(key).or(self.creds_store.as_ref())
+            && let Some(answer) = ask(helper, key)
+        {
+            return (answer.username, answer.secret);
+        }
+        let named = |name: &String| {
+            let plain = name
+                .trim_start_matches("https://")
+                .trim_start_matches("http://");
+            name == key || plain.trim_end_matches('/') == key
+        };
+        let entry = self.auths.iter().find(|(name, _)| named(name));
+        entry.map(|(_, entry)| entry.pair()).unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn pair(&self) -> (String, String) {
+        let decoded = self
+            .auth
+            .as_ref()
+            .and_then(|auth| STANDARD.decode(auth).ok());
+        let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+        match text.as_deref().and_then(|text| text.split_once(':')) {
+            Some((user, password)) => (user.to_owned(), password.to_owned()),
+            None => (
+                self.username.clone().unwrap_or_default(),
+                self.password.clone().unwrap_or_default(),
+            ),
+        }
+    }
+}
+
+/// Asks a credential helper of Docker's.
+fn ask(helper: &str, host: &str) -> Option<Answer> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if !helper.chars().all(plain) {
+        return None;
+    }
+    let mut child = Command::new(format!("docker-credential-{helper}"))
+        .arg("get")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(host.as_bytes()).ok()?;
+    let output = child.wait_with_output().ok()?;
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_for_their_host_alone() {
+        let credentials: Credentials = serde_json::from_str(
+            r#"{"auths":{"a.test:5000":{"auth":"dXNlcjpwYTpzcw=="},"https://b.test/":{"username":"u","password":"p"}}}"#,
+        )
+        .unwrap();
+        let pair = |user: &str, password: &str| (user.to_owned(), password.to_owned());
+        assert_eq!(credentials.of("a.test:5000"), pair("user", "pa:ss"));
+        assert_eq!(credentials.of("b.test"), pair("u", "p"));
+        assert_eq!(credentials.of("a.test"), pair("", ""));
+    }
+}

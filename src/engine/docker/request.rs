@@ -1,0 +1,152 @@
+//! What a daemon is asked to build, and where the result goes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::DaemonError;
+use super::context::ContextFile;
+
+/// A cache or an output in BuildKit's own words: its type, and everything else.
+pub type Typed = (String, BTreeMap<String, String>);
+
+/// A build of a Dockerfile.
+#[derive(Debug, Clone, Default)]
+pub struct ImageBuild {
+    /// The context.
+    pub files: Vec<ContextFile>,
+    /// The file with the instructions, relative to the context.
+    pub dockerfile: PathBuf,
+    /// Names of the image.
+    pub names: Vec<String>,
+    /// Build arguments.
+    pub arguments: BTreeMap<String, String>,
+    /// Labels beyond the file's.
+    pub labels: BTreeMap<String, String>,
+    /// Values by name; only BuildKit can keep them to the steps that mount them.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Run every step.
+    pub no_cache: bool,
+    /// `linux/amd64`.
+    pub platform: Option<String>,
+    /// `name:address`.
+    pub add_hosts: Vec<String>,
+    /// `host` or `none`.
+    pub network: Option<String>,
+    /// Bytes; the classic builder alone limits it.
+    pub memory: Option<i64>,
+    /// Microseconds in a tenth of a second; the classic builder alone limits it.
+    pub cpu_quota: Option<i64>,
+    /// Where steps of other builds are found.
+    pub cache_from: Vec<Typed>,
+    /// Where the steps of this build are kept for others.
+    pub cache_to: Vec<Typed>,
+    /// Where the image goes.
+    pub export: Exported,
+    /// Builds with the same key send what differs from the last one's files.
+    pub shared_key: String,
+}
+
+/// Where a finished image goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Exported {
+    /// To Docker Engine's own images.
+    #[default]
+    Engine,
+    /// To the registry that its name says, from the builder.
+    Registry,
+    /// To a file or folder of this machine.
+    File {
+        /// `oci`, `docker`, `tar`.
+        kind: String,
+        /// The exporter's other attributes.
+        attributes: HashMap<String, String>,
+        /// The file.
+        path: PathBuf,
+    },
+    /// It stays in the builder's cache.
+    Nowhere,
+}
+
+impl Exported {
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `type=registry,ref=...`; text without `=` is a registry's reference, as with `docker build`.
+pub fn parse_typed(flag: &'static str, text: &str) -> Result<Typed, DaemonError> {
+    let wrong = |reason: &str| DaemonError::Argument {
+        flag,
+        text: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if !text.contains('=') {
+        let attributes = BTreeMap::from([("ref".to_owned(), text.to_owned())]);
+        return Ok(("registry".to_owned(), attributes));
+    }
+    let mut kind = None;
+    let mut attributes = BTreeMap::new();
+    for field in fields(text).ok_or_else(|| wrong("a quote is not closed"))? {
+        let (name, value) = field
+            .split_once('=')
+            .ok_or_else(|| wrong("each part must be name=value"))?;
+        if name == "type" {
+            kind = Some(value.to_owned());
+        } else {
+            attributes.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    let kind = kind.ok_or_else(|| wrong("it must have a type, such as type=registry"))?;
+    Ok((kind, attributes))
+}
+
+/// The fields of one CSV line.
+fn fields(text: &str) -> Option<Vec<String>> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let field = fields.last_mut()?;
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => {
+                letters.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            letter => field.push(letter),
+        }
+    }
+    (!quoted).then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_and_outputs_are_read_as_docker_reads_them() {
+        let (kind, attributes) =
+            parse_typed("--cache-to", "type=registry,ref=a.test/b:c,mode=max").unwrap();
+        assert_eq!(
+            (
+                kind.as_str(),
+                attributes["ref"].as_str(),
+                attributes["mode"].as_str()
+            ),
+            ("registry", "a.test/b:c", "max")
+        );
+        let (kind, attributes) = parse_typed("--cache-from", "a.test/b").unwrap();
+        assert_eq!(
+            (kind.as_str(), attributes["ref"].as_str()),
+            ("registry", "a.test/b")
+        );
+        let (_, attributes) = parse_typed("--docker-output", r#"type=local,"dest=a,b""#).unwrap();
+        assert_eq!(attributes["dest"], "a,b");
+        assert!(parse_typed("--cache-to", "ref=a").is_err());
+        assert!(parse_typed("--cache-to", "\"type=a").is_err());
+    }
+}

@@ -1,0 +1,313 @@
+//! Builds in a daemon instead of the sandbox of this machine, and hands finished images to one.
+//!
+//! The seam between the two ways to build is here and not at [`crate::engine::Engine`]: that one
+//! runs a phase at a time, a daemon takes the whole plan as a Dockerfile and gives back an image.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use packwright_providers::BuildPlan;
+
+use super::context::source_files;
+use super::dockerfile::{Dialect, FOLDER};
+use super::secrets::{Secret, fingerprint};
+use super::{Build, Built, PipelineError, authorities};
+use crate::engine::Exit;
+use crate::engine::docker::{
+    BuildKit, DaemonError, Engine, Exported, ImageBuild, Loaded, Message, Typed,
+};
+use crate::image::WrittenImage;
+use crate::report::{Event, Step};
+
+/// The daemon that builds.
+pub enum Builder {
+    /// Docker Engine with BuildKit inside.
+    Engine(Engine),
+    /// Docker Engine's classic builder.
+    Classic(Engine),
+    /// buildkitd.
+    BuildKit(BuildKit),
+}
+
+/// What a daemon is told beyond the plan.
+#[derive(Debug, Clone, Default)]
+pub struct DaemonOptions {
+    /// `linux/amd64`.
+    pub platform: Option<String>,
+    /// `name:address`; nixpacks gives such builds the host's network.
+    pub add_hosts: Vec<String>,
+    /// `host` or `none`.
+    pub network: Option<String>,
+    /// Bytes.
+    pub memory: Option<i64>,
+    /// Microseconds in a tenth of a second.
+    pub cpu_quota: Option<i64>,
+    /// Where steps of other builds are found.
+    pub cache_from: Vec<Typed>,
+    /// Where steps are kept for others.
+    pub cache_to: Vec<Typed>,
+    /// Where the image goes.
+    pub export: Exported,
+}
+
+impl Build<'_> {
+    /// Builds in a daemon.
+    pub fn run_in(
+        &self,
+        builder: &Builder,
+        options: &DaemonOptions,
+    ) -> Result<Built, PipelineError> {
+        let dialect = match builder {
+            Builder::Classic(_) => Dialect::Classic,
+            Builder::Engine(_) | Builder::BuildKit(_) => Dialect::Mounts,
+        };
+        let context = self.context(dialect)?;
+        self.refuse(builder, options, &context.plan)?;
+        let mut files = source_files(&context.source)?;
+        files.extend(context.files);
+        let mut arguments = context.dockerfile.arguments;
+        let mut labels = context.dockerfile.labels;
+        labels.extend(self.options.labels.clone());
+        let mut secrets = self.secrets_of(&context.plan, &mut arguments)?;
+        if let Some(pem) = authorities::of_host().and_then(|path| std::fs::read(path).ok()) {
+            secrets.insert(super::dockerfile::AUTHORITIES.to_owned(), pem);
+        }
+        let request = ImageBuild {
+            files,
+            dockerfile: Path::new(FOLDER).join("Dockerfile"),
+            names: self.options.names.clone(),
+            arguments,
+            labels,
+            secrets,
+            no_cache: self.options.no_cache,
+            platform: options.platform.clone(),
+            add_hosts: options.add_hosts.clone(),
+            network: options.network.clone(),
+            memory: options.memory,
+            cpu_quota: options.cpu_quota,
+            cache_from: options.cache_from.clone(),
+            cache_to: options.cache_to.clone(),
+            export: options.export.clone(),
+            shared_key: self.mount_scope(),
+        };
+        let (digest, phases_run) = self.build_there(builder, request)?;
+        let image = self.describe(builder, options, digest)?;
+        self.smoke_test_there(builder, &context.plan)?;
+        let built = Built {
+            image,
+            names: self.options.names.clone(),
+            phases_run,
+            layers_written: 0,
+        };
+        self.report.event(Event::Finished {
+            digest: built.image.manifest_digest.clone(),
+            size: built.image.size,
+            unpacked_size: built.image.unpacked_size,
+            names: built.names.clone(),
+            phases_run: built.phases_run,
+            layers_written: built.layers_written,
+        });
+        Ok(built)
+    }
+
+    /// What a builder cannot do is said before it works for minutes.
+    fn refuse(
+        &self,
+        builder: &Builder,
+        options: &DaemonOptions,
+        plan: &BuildPlan,
+    ) -> Result<(), PipelineError> {
+        let unable = |what: &str| Err(DaemonError::Unable(what.to_owned()).into());
+        let asks = plan
+            .phases
+            .values()
+            .any(|phase| !self.options.secrets.of_phase(phase).is_empty());
+        let limits = options.memory.is_some() || options.cpu_quota.is_some();
+        let hooks = plan
+            .hooks
+            .as_ref()
+            .and_then(|hooks| hooks.post_package.as_ref());
+        if !self.options.destinations.is_empty() {
+            return unable("write --output; say --docker-output, or build with --engine native");
+        }
+        match builder {
+            Builder::Classic(_) if asks => {
+                unable("keep secrets from layers: it is the classic one, without BuildKit")
+            }
+            Builder::Classic(_) if options.export != Exported::Engine => unable(
+                "write to elsewhere than Docker's own images: it is the classic one, without BuildKit",
+            ),
+            Builder::BuildKit(_) if hooks.is_some_and(|hooks| !hooks.is_empty()) => {
+                unable("run postPackage hooks: it keeps no images")
+            }
+            Builder::Engine(_) | Builder::BuildKit(_) if limits => {
+                self.report.event(Event::Warning {
+                    message: "--memory and --cpu-quota have no effect: BuildKit leaves limits to its daemon".to_owned(),
+                });
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The secrets that phases ask for, and for each phase the argument that stands for their values.
+    fn secrets_of(
+        &self,
+        plan: &BuildPlan,
+        arguments: &mut BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Vec<u8>>, PipelineError> {
+        let mut all = BTreeMap::new();
+        for (name, phase) in &plan.phases {
+            let secrets: BTreeMap<&str, &Secret> = self.options.secrets.of_phase(phase);
+            if !secrets.is_empty() {
+                let print = fingerprint(self.cache, &secrets)?;
+                arguments.insert(super::dockerfile::secrets_argument(name), print);
+            }
+            all.extend(
+                secrets
+                    .into_iter()
+                    .map(|(name, secret)| (name.to_owned(), secret.reveal().as_bytes().to_vec())),
+            );
+        }
+        Ok(all)
+    }
+
+    /// Builds and tells; the image's digest, and the number of phases' commands that ran.
+    fn build_there(
+        &self,
+        builder: &Builder,
+        request: ImageBuild,
+    ) -> Result<(String, usize), PipelineError> {
+        let mut started: BTreeMap<String, (Instant, bool)> = BTreeMap::new();
+        let mut ran = 0;
+        let mut tell = |message: Message| {
+            let event = match message {
+                Message::Started { step, title, phase } => {
+                    started.insert(step.clone(), (Instant::now(), phase));
+                    Event::StepStarted { step, title }
+                }
+                Message::Output { step, stream, line } => {
+                    let line = self.options.secrets.mask(&line).into_owned();
+                    Event::Output { step, stream, line }
+                }
+                Message::Finished { step, cached } => {
+                    let (since, phase) = started.remove(&step).unwrap_or((Instant::now(), false));
+                    ran += usize::from(phase && !cached);
+                    let milliseconds =
+                        u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    Event::StepFinished {
+                        step,
+                        cached,
+                        milliseconds,
+                        note: String::new(),
+                    }
+                }
+                Message::Failed { step } => Event::StepFailed { step },
+                Message::Warning(message) => Event::Warning { message },
+            };
+            self.report.event(event);
+        };
+        let outcome = match builder {
+            Builder::Engine(engine) => engine.build(request, self.interrupt, &mut tell),
+            Builder::Classic(engine) => engine.build_classic(request, self.interrupt, &mut tell),
+            Builder::BuildKit(daemon) => daemon.build(request, self.interrupt, &mut tell),
+        };
+        let digest = outcome.map_err(|error| self.masked(error))?;
+        Ok((digest, ran))
+    }
+
+    fn masked(&self, error: DaemonError) -> PipelineError {
+        let mask = |text: &str| self.options.secrets.mask(text).into_owned();
+        match error {
+            DaemonError::Build { step, reason, tail } => DaemonError::Build {
+                step: mask(&step),
+                reason: mask(&reason),
+                tail: tail.iter().map(|line| mask(line)).collect(),
+            },
+            other => other,
+        }
+        .into()
+    }
+
+    /// The image as the daemon knows it.
+    fn describe(
+        &self,
+        builder: &Builder,
+        options: &DaemonOptions,
+        digest: String,
+    ) -> Result<WrittenImage, PipelineError> {
+        let (id, size) = match (builder, &options.export, self.options.names.first()) {
+            (Builder::Engine(engine) | Builder::Classic(engine), Exported::Engine, Some(name)) => {
+                engine.describe(name)?
+            }
+            _ => (digest, 0),
+        };
+        Ok(WrittenImage {
+            manifest_digest: id,
+            size,
+            unpacked_size: size,
+        })
+    }
+
+    /// Runs the `postPackage` hooks in containers of the daemon's.
+    fn smoke_test_there(&self, builder: &Builder, plan: &BuildPlan) -> Result<(), PipelineError> {
+        let (Builder::Engine(engine) | Builder::Classic(engine), Some(name)) =
+            (builder, self.options.names.first())
+        else {
+            return Ok(());
+        };
+        let hooks = plan.hooks.clone().unwrap_or_default();
+        for command in hooks.post_package.unwrap_or_default() {
+            let step = Step::start(
+                self.report,
+                "postPackage",
+                format!("postPackage: {command}"),
+            );
+            let (code, tail) =
+                engine.run(name, &command, self.interrupt, &mut |stream, line| {
+                    self.report.event(Event::Output {
+                        step: step.name().to_owned(),
+                        stream,
+                        line: line.to_owned(),
+                    });
+                })?;
+            if code != 0 {
+                return Err(PipelineError::PhaseFailed {
+                    phase: "postPackage".to_owned(),
+                    command,
+                    exit: Exit::Code(code),
+                    tail,
+                    carriage_return: false,
+                });
+            }
+            step.finish(false, "");
+        }
+        Ok(())
+    }
+
+    /// Hands an image of the store to Docker Engine.
+    pub fn load_into(&self, engine: &Engine, image: &WrittenImage) -> Result<(), PipelineError> {
+        let step = Step::start(
+            self.report,
+            "load",
+            format!("load into {}", engine.host().text),
+        );
+        let digest = image.manifest_digest.clone();
+        let (id, diff_ids) = self.store.identity(&digest)?;
+        let store = self.store.clone();
+        let names = self.options.names.clone();
+        let parsed = names.clone();
+        let loaded = engine.load(&id, &diff_ids, &names, self.interrupt, move |known, to| {
+            crate::image::write_for_docker(&store, &digest, &parsed, known, to)
+                .map_err(std::io::Error::other)
+        })?;
+        let note = match loaded {
+            Loaded::Known => "the daemon has it".to_owned(),
+            Loaded::Sent { known: 0 } => String::new(),
+            Loaded::Sent { known } => format!("without {known} layers that it has"),
+        };
+        step.finish(loaded == Loaded::Known, note);
+        Ok(())
+    }
+}
