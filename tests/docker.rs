@@ -44,8 +44,13 @@ impl Daemon {
         }
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = |name: &str| home.path().join(name).display().to_string();
-        let mut command = Command::new("dockerd");
+        // Values that live as long as the process are never dropped, so somebody else has to end the daemon after it.
+        let script = "dockerd \"$@\" & daemon=$!; tail --pid=\"$0\" -f /dev/null; kill $daemon; wait $daemon; \
+            umount -l \"$HOME_OF_DAEMON\"/exec/netns/* \"$HOME_OF_DAEMON/data\" 2>/dev/null; \
+            rm -rf --one-file-system \"$HOME_OF_DAEMON\"";
+        let mut command = Command::new("bash");
         command
+            .args(["-c", script, &std::process::id().to_string()])
             .args(["--host", &format!("unix://{}", path("docker.sock"))])
             .args([
                 "--data-root",
@@ -56,6 +61,7 @@ impl Daemon {
                 &path("pid"),
             ])
             .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+            .env("HOME_OF_DAEMON", home.path())
             .env(
                 "PATH",
                 std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin",
