@@ -1,6 +1,6 @@
 //! .NET projects, whatever their language: C# and F# differ in the ending of the project file alone.
 //!
-//! Owns the choice among a repository's projects, what a project file says, and the plan. Claims are the languages'.
+//! Owns the choice among a repository's projects, and the plan. `project.rs` has what a project file says. Claims are the languages'.
 
 use serde::Deserialize;
 
@@ -10,6 +10,10 @@ use crate::provider::{Claim, Decision, Evidence, Proposal, Request, Strength};
 use crate::read;
 use crate::repo::{FileKind, Repo};
 use crate::version::{self, Candidate, Grammar, Tool};
+
+use self::project::{Kind, Project, framework};
+
+mod project;
 
 /// A language of .NET.
 pub(crate) struct Language {
@@ -116,14 +120,16 @@ impl Language {
             candidates.push(Candidate::new(version, evidence));
         }
         candidates.extend(version::tool_managers(repo, &["dotnet", "dotnet-core"])?);
-        if let Some((framework, line)) = &project.framework {
-            let evidence = Evidence::key(&project.path, "TargetFramework", Some(*line), framework);
-            candidates.push(Candidate::new(
-                framework
-                    .trim_start_matches("netcoreapp")
-                    .trim_start_matches("net"),
-                evidence,
-            ));
+        if let Some(target) = framework(repo, project)? {
+            let evidence = Evidence::key(
+                &target.file,
+                "TargetFramework",
+                Some(target.line),
+                &target.name,
+            );
+            let numbers = target.name.trim_start_matches("netcoreapp");
+            let numbers = numbers.trim_start_matches("net");
+            candidates.push(Candidate::new(numbers, evidence));
         }
         // The third number of a development kit is not a runtime's: the line is what matters.
         for candidate in &mut candidates {
@@ -172,126 +178,6 @@ fn slnx(repo: &Repo, file: &str) -> Result<Vec<String>, PlanError> {
         .filter(|node| node.has_tag_name("Project"))
         .filter_map(|node| node.attribute("Path"));
     Ok(paths.map(|path| path.replace('\\', "/")).collect())
-}
-
-/// What a project makes, the likeliest to be the application first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Server,
-    Program,
-    Library,
-    Tests,
-}
-
-impl Kind {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Server => "a server or worker, by its kit",
-            Self::Program => "a program, by its OutputType",
-            Self::Library => "nothing in it says that it is a program",
-            Self::Tests => "there are tests alone",
-        }
-    }
-}
-
-/// What a project file says.
-struct Project {
-    path: String,
-    /// The newest target framework, and its line.
-    framework: Option<(String, usize)>,
-    /// Name of the program.
-    assembly: String,
-    kind: Kind,
-    /// Whether it brings the runtime along.
-    self_contained: bool,
-    /// Whether it is compiled together with other projects.
-    references: bool,
-}
-
-impl Project {
-    fn read(repo: &Repo, path: &str) -> Result<Option<Self>, PlanError> {
-        let Some(text) = repo.text(path)? else {
-            return Ok(None);
-        };
-        let document = read::xml(path, &text)?;
-        let value = |name: &str| {
-            document
-                .descendants()
-                .filter(|node| node.tag_name().name() == name)
-                .find_map(|node| {
-                    Some((
-                        node.text()?.trim(),
-                        document.text_pos_at(node.range().start).row,
-                    ))
-                })
-                // A property of another file or of the command line.
-                .filter(|(value, _)| !value.is_empty() && !value.contains("$("))
-        };
-        let sdk = document.root_element().attribute("Sdk").unwrap_or_default();
-        let has = |name: &str| {
-            document
-                .descendants()
-                .any(|node| node.tag_name().name() == name)
-        };
-        let mut packages = document
-            .descendants()
-            .filter(|node| node.tag_name().name() == "PackageReference")
-            .filter_map(|node| node.attribute("Include"));
-        let stem = path.rsplit('/').next().unwrap_or(path);
-        let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-        let output = value("OutputType").map(|(kind, _)| kind.to_ascii_lowercase());
-        let kind = if packages.any(|name| name == "Microsoft.NET.Test.Sdk") {
-            Kind::Tests
-        } else if ["Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.Worker"].contains(&sdk) {
-            Kind::Server
-        } else if output.is_some_and(|kind| kind == "exe" || kind == "winexe") {
-            Kind::Program
-        } else {
-            Kind::Library
-        };
-        Ok(Some(Self {
-            framework: value("TargetFramework")
-                .or_else(|| value("TargetFrameworks"))
-                .and_then(|(names, line)| Some((newest(names)?, usize::try_from(line).ok()?))),
-            assembly: value("AssemblyName")
-                .map_or(stem, |(name, _)| name)
-                .to_owned(),
-            kind,
-            self_contained: value("SelfContained")
-                .is_some_and(|(yes, _)| yes.eq_ignore_ascii_case("true"))
-                || value("PublishAot").is_some_and(|(yes, _)| yes.eq_ignore_ascii_case("true")),
-            references: has("ProjectReference") || has("Import"),
-            path: path.to_owned(),
-        }))
-    }
-
-    /// Servers, then programs, then whatever there is; tests last; among equals by path.
-    fn rank(&self) -> (Kind, String) {
-        (self.kind, self.path.clone())
-    }
-
-    fn at_root(&self) -> bool {
-        !self.path.contains('/')
-    }
-}
-
-/// The newest of `net8.0;net9.0-windows`; libraries' standards are not run.
-fn newest(names: &str) -> Option<String> {
-    names
-        .split(';')
-        .map(|name| name.trim().split('-').next().unwrap_or_default())
-        .filter(|name| {
-            name.starts_with("net") && name.contains('.') && !name.starts_with("netstandard")
-        })
-        .max_by_key(|name| {
-            let digits = name
-                .trim_start_matches("netcoreapp")
-                .trim_start_matches("net");
-            let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
-            let mut parts = digits.split('.');
-            (number(parts.next()), number(parts.next()))
-        })
-        .map(str::to_owned)
 }
 
 /// Everything that the decisions rest on.
@@ -444,146 +330,4 @@ fn start(facts: &Facts) -> Start {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    const CSHARP: Language = Language {
-        name: "c#",
-        ending: "csproj",
-        setting: "CSHARP_SDK_VERSION",
-    };
-
-    const WEB: &str = r#"<Project Sdk="Microsoft.NET.Sdk.Web">
-  <PropertyGroup>
-    <TargetFramework>net8.0</TargetFramework>
-  </PropertyGroup>
-</Project>"#;
-
-    fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
-        let variables: BTreeMap<String, String> = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        CSHARP.propose(&Request {
-            repo: &Repo::in_memory(files),
-            variables: &variables,
-            test: false,
-            assisting: false,
-        })
-    }
-
-    fn commands(proposal: &Proposal, phase: &str) -> Vec<String> {
-        proposal.plan.phases[phase].cmds.clone().unwrap()
-    }
-
-    #[test]
-    fn a_server_at_the_root_is_published_and_runs_on_its_runtime_alone() {
-        let files = [
-            ("Shop.csproj", WEB),
-            ("appsettings.json", "{}"),
-            ("wwwroot/a.css", ""),
-            ("Program.cs", ""),
-        ];
-        let proposal = propose(&files, &[]).unwrap();
-        assert_eq!(commands(&proposal, "install"), ["dotnet restore"]);
-        assert_eq!(
-            commands(&proposal, "build"),
-            ["dotnet publish --no-restore -c Release -o out"]
-        );
-        assert_eq!(
-            proposal.plan.phases["install"]
-                .only_include_files
-                .as_deref(),
-            Some(&["Shop.csproj".to_owned()][..])
-        );
-        let start = proposal.plan.start.unwrap();
-        assert_eq!(start.cmd.unwrap(), "./out/Shop");
-        assert_eq!(start.nix_pkgs.unwrap(), ["dotnet-aspnetcore@8.0"]);
-        assert_eq!(
-            start.only_include_files.unwrap(),
-            ["out/**", "appsettings.json", "wwwroot/**"]
-        );
-    }
-
-    #[test]
-    fn versions_are_lines_and_the_variable_wins() {
-        let global = (
-            "global.json",
-            "{ // pinned\n \"sdk\": { \"version\": \"9.0.101\" } }",
-        );
-        let version = |files: &[(&str, &str)], variables: &[(&str, &str)]| {
-            propose(files, variables).unwrap().plan.phases["setup"]
-                .nix_pkgs
-                .clone()
-                .unwrap()
-        };
-        assert_eq!(version(&[("a.csproj", WEB)], &[]), ["dotnet-sdk@8.0"]);
-        assert_eq!(
-            version(&[("a.csproj", WEB), global], &[]),
-            ["dotnet-sdk@9.0"]
-        );
-        let named = [("NIXPACKS_CSHARP_SDK_VERSION", "10.0")];
-        assert_eq!(
-            version(&[("a.csproj", WEB), global], &named),
-            ["dotnet-sdk@10.0"]
-        );
-    }
-
-    #[test]
-    fn of_a_solution_the_server_is_chosen_and_tests_never() {
-        let solution = concat!(
-            "Microsoft Visual Studio Solution File\n",
-            "Project(\"{1}\") = \"Tests\", \"Tests\\Tests.csproj\", \"{2}\"\nEndProject\n",
-            "Project(\"{1}\") = \"Lib\", \"Lib\\Lib.csproj\", \"{3}\"\nEndProject\n",
-            "Project(\"{1}\") = \"Api\", \"src\\My Api\\Api.csproj\", \"{4}\"\nEndProject\n",
-        );
-        let library = r#"<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><TargetFrameworks>netstandard2.0;net9.0</TargetFrameworks></PropertyGroup></Project>"#;
-        let tests = r#"<Project Sdk="Microsoft.NET.Sdk.Web"><ItemGroup><PackageReference Include="Microsoft.NET.Test.Sdk"/></ItemGroup></Project>"#;
-        let files = [
-            ("All.sln", solution),
-            ("Tests/Tests.csproj", tests),
-            ("Lib/Lib.csproj", library),
-            ("src/My Api/Api.csproj", WEB),
-        ];
-        let proposal = propose(&files, &[]).unwrap();
-        assert_eq!(
-            commands(&proposal, "build"),
-            ["dotnet publish 'src/My Api/Api.csproj' --no-restore -c Release -o out"]
-        );
-        assert_eq!(
-            proposal.plan.start.unwrap().cmd.unwrap(),
-            "cd out && exec ./Api"
-        );
-        assert!(proposal.plan.phases["install"].only_include_files.is_none());
-    }
-
-    #[test]
-    fn a_program_that_brings_its_runtime_needs_none_and_has_its_own_name() {
-        let project = r#"<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><OutputType>Exe</OutputType>
-            <AssemblyName>tool</AssemblyName><SelfContained>true</SelfContained></PropertyGroup></Project>"#;
-        let start = propose(&[("a.csproj", project)], &[])
-            .unwrap()
-            .plan
-            .start
-            .unwrap();
-        assert_eq!(start.cmd.unwrap(), "./out/tool");
-        assert!(start.nix_pkgs.unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_broken_project_names_its_line() {
-        let error = propose(&[("a.csproj", "<Project>\n<A></B></Project>")], &[]).unwrap_err();
-        assert!(error.to_string().starts_with("a.csproj:2:"), "{error}");
-    }
-
-    #[test]
-    fn of_several_frameworks_the_newest_is_used() {
-        assert_eq!(
-            newest("net8.0;net10.0-windows;netstandard2.1"),
-            Some("net10.0".to_owned())
-        );
-        assert_eq!(newest("netstandard2.1"), None);
-        assert_eq!(newest("net48"), None);
-    }
-}
+mod tests;

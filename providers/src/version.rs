@@ -15,6 +15,7 @@ use crate::repo::Repo;
 
 mod go;
 mod grammar;
+mod haskell;
 mod node;
 mod python;
 mod releases;
@@ -23,6 +24,7 @@ mod zig;
 
 pub(crate) use go::go;
 pub(crate) use grammar::Grammar;
+pub(crate) use haskell::ghc_of_base;
 pub(crate) use node::{is_part_of, node};
 pub(crate) use python::{pep440, python};
 pub(crate) use rust::{edition as rust_of_edition, rust};

@@ -4,29 +4,23 @@
 //! - Version from: nothing; the compiler is Debian's
 //! - Installs with: nothing; libraries that the manifest asks for are packages
 //! - Builds with: `cmake` and Ninja, or `meson`, into `/build`
-//! - Starts with: the executable named after the project or the folder, the only, or the first one
-
-use std::collections::BTreeSet;
+//! - Starts with: `./bin/NAME`: the executable named after the project, the only, or the first one
 
 use crate::leftovers;
 use crate::libraries::{self, Needs};
 use crate::plan::{PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
-use crate::repo::{Repo, join};
-use crate::tokens::{Style, Token, calls, tokens};
+use crate::repo::Repo;
 
+use self::manifest::{Executable, Manifest};
 use super::{quote, strings};
+
+mod manifest;
 
 /// The C and C++ provider.
 pub struct Cpp;
 
 const MARKERS: &[&str] = &["CMakeLists.txt", "meson.build"];
-
-/// No call of a real manifest that is looked at has more words than this before those that matter.
-const WORD_LIMIT: usize = 64;
-
-/// Manifests deeper than this are not the application's.
-const DEPTH_LIMIT: usize = 8;
 
 impl Provider for Cpp {
     fn name(&self) -> &'static str {
@@ -62,41 +56,14 @@ struct Facts {
     tests: bool,
 }
 
-/// What manifests say, those in subfolders too.
-#[derive(Default)]
-struct Manifest {
-    project: String,
-    executables: Vec<Executable>,
-    libraries: Vec<String>,
-    /// Folders whose manifests were read.
-    read: BTreeSet<String>,
-    /// Whether the manifest asks pkg-config.
-    asks: bool,
-    /// Whether sources are fetched while configuring.
-    fetches: bool,
-}
-
-struct Executable {
-    name: String,
-    /// Relative to the folder of the build.
-    path: String,
-}
-
 impl Facts {
     fn read(request: &Request) -> Result<Self, PlanError> {
         let repo = request.repo;
-        let mut manifest = Manifest::default();
-        let system = if repo.in_image("CMakeLists.txt") {
-            cmake(repo, "", &mut manifest, 0)?;
-            System::Cmake
+        let (system, manifest) = if repo.in_image("CMakeLists.txt") {
+            (System::Cmake, Manifest::of_cmake(repo)?)
         } else {
-            meson(repo, "", &mut manifest, 0)?;
-            System::Meson
+            (System::Meson, Manifest::of_meson(repo)?)
         };
-        let mut seen = BTreeSet::new();
-        manifest
-            .executables
-            .retain(|one| seen.insert(one.path.clone()));
         Ok(Self {
             system,
             needs: libraries::of(manifest.libraries.iter().map(String::as_str)),
@@ -105,147 +72,6 @@ impl Facts {
             tests: request.test,
         })
     }
-}
-
-/// Folders whose programs are not the application.
-fn is_aside(folder: &str) -> bool {
-    folder.split('/').any(|part| {
-        matches!(
-            part,
-            "test"
-                | "tests"
-                | "example"
-                | "examples"
-                | "bench"
-                | "benchmark"
-                | "benchmarks"
-                | "docs"
-        )
-    })
-}
-
-fn cmake(
-    repo: &Repo,
-    folder: &str,
-    manifest: &mut Manifest,
-    depth: usize,
-) -> Result<(), PlanError> {
-    let Some(text) = repo
-        .text(&join(folder, "CMakeLists.txt"))?
-        .filter(|_| depth < DEPTH_LIMIT && manifest.read.insert(repo_path(folder)))
-    else {
-        return Ok(());
-    };
-    for (name, arguments) in calls(&tokens(&text, Style::Cmake)) {
-        let words: Vec<String> = arguments
-            .iter()
-            .take(WORD_LIMIT)
-            .filter_map(|token| token.word().or(token.text()))
-            .map(|word| resolve(word, &manifest.project))
-            .collect();
-        let Some(first) = words.first() else {
-            continue;
-        };
-        match name.to_ascii_lowercase().as_str() {
-            "project" if manifest.project.is_empty() => manifest.project.clone_from(first),
-            "add_executable"
-                if !is_aside(folder)
-                    && !words
-                        .iter()
-                        .any(|word| matches!(word.as_str(), "IMPORTED" | "ALIAS")) =>
-            {
-                manifest.executables.push(Executable {
-                    name: first.clone(),
-                    path: join(folder, first),
-                });
-            }
-            "find_package" => manifest.libraries.push(first.clone()),
-            "pkg_check_modules" | "pkg_search_module" => {
-                manifest.asks = true;
-                let options = [
-                    "REQUIRED",
-                    "QUIET",
-                    "IMPORTED_TARGET",
-                    "GLOBAL",
-                    "NO_CMAKE_PATH",
-                    "NO_CMAKE_ENVIRONMENT_PATH",
-                ];
-                let modules = words
-                    .iter()
-                    .skip(1)
-                    .filter(|word| !options.contains(&word.as_str()));
-                manifest
-                    .libraries
-                    .extend(modules.map(|module| module_name(module)));
-            }
-            "fetchcontent_declare" | "externalproject_add" | "cpmaddpackage" => {
-                manifest.fetches = true;
-            }
-            "add_subdirectory" => {
-                let below = join(folder, first);
-                cmake(repo, &below, manifest, depth + 1)?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The folder without `.` parts, so that one that includes itself is read once.
-fn repo_path(folder: &str) -> String {
-    let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
-    parts.collect::<Vec<_>>().join("/")
-}
-
-/// `libpq>=12` is `libpq`.
-fn module_name(module: &str) -> String {
-    let end = module.find(['<', '>', '=']).unwrap_or(module.len());
-    module[..end].to_owned()
-}
-
-/// The name with the project's in place of its variable.
-fn resolve(word: &str, project: &str) -> String {
-    word.replace("${PROJECT_NAME}", project)
-        .replace("${CMAKE_PROJECT_NAME}", project)
-}
-
-fn meson(
-    repo: &Repo,
-    folder: &str,
-    manifest: &mut Manifest,
-    depth: usize,
-) -> Result<(), PlanError> {
-    let Some(text) = repo
-        .text(&join(folder, "meson.build"))?
-        .filter(|_| depth < DEPTH_LIMIT && manifest.read.insert(repo_path(folder)))
-    else {
-        return Ok(());
-    };
-    let all = tokens(&text, Style::Meson);
-    for (name, arguments) in calls(&all) {
-        let project = manifest.project.clone();
-        let first = match arguments.first() {
-            Some(Token::Text(text)) => text.clone(),
-            // meson.project_name()
-            Some(Token::Word(word)) if word == "meson" => project,
-            _ => continue,
-        };
-        match name {
-            "project" => manifest.project = first,
-            "executable" if !is_aside(folder) => manifest.executables.push(Executable {
-                path: join(folder, &first),
-                name: first,
-            }),
-            "dependency" => {
-                manifest.asks = true;
-                manifest.libraries.push(first);
-            }
-            "find_library" => manifest.libraries.push(first),
-            "subdir" => meson(repo, &join(folder, &first), manifest, depth + 1)?,
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn decide(facts: &Facts) -> Proposal {
@@ -269,14 +95,12 @@ fn decide(facts: &Facts) -> Proposal {
     proposal.plan.phase("setup").nix_pkgs = Some(tools(tool, facts));
     let program = program(&facts.manifest);
     let mut lines = strings(&commands);
+    if facts.manifest.shares {
+        // Programs find the libraries of the build where the image has them.
+        lines[0] = format!("LDFLAGS=-Wl,-rpath,/app/bin {}", lines[0]);
+    }
     if let Some((chosen, _)) = &program {
-        let path = quote(&format!("/build/{}", chosen.path));
-        // Objects and caches of the build are not for the image.
-        lines.extend([
-            "mkdir -p bin".to_owned(),
-            format!("install -s {path} bin"),
-            "rm -rf /build".to_owned(),
-        ]);
+        lines.extend(installing(&chosen.file, facts.manifest.shares));
     }
     let build = proposal.plan.phase("build");
     build.depends_on = Some(strings(&["setup"]));
@@ -291,8 +115,11 @@ fn decide(facts: &Facts) -> Proposal {
             Some("no executable is named in the manifest; set a start command".to_owned());
         return proposal;
     };
-    let file = format!("./bin/{}", chosen.name);
+    let file = format!("./bin/{}", chosen.file);
     let mut files = vec![file.clone()];
+    if facts.manifest.shares {
+        files.push("bin/*.so*".to_owned());
+    }
     files.extend(facts.leftovers.clone());
     proposal.decisions.push(decision);
     proposal.plan.start = Some(Start {
@@ -304,13 +131,36 @@ fn decide(facts: &Facts) -> Proposal {
     proposal
 }
 
+/// What takes the program out of the build, whose objects and caches are not for the image.
+///
+/// Manifests may put programs into any folder of the build.
+fn installing(file: &str, shares: bool) -> Vec<String> {
+    let mut lines = vec![
+        "mkdir -p bin".to_owned(),
+        format!(
+            "find /build -type f -perm /111 -name {} -exec install -s {{}} bin ';'",
+            quote(file)
+        ),
+    ];
+    if shares {
+        lines.push(
+            "find /build '(' -name '*.so' -o -name '*.so.[0-9]*' ')' -exec cp -P {} bin ';'"
+                .to_owned(),
+        );
+    }
+    // It fails here rather than when the image starts.
+    lines.push(format!("test -x {}", quote(&format!("bin/{file}"))));
+    lines.push("rm -rf /build".to_owned());
+    lines
+}
+
 const CMAKE: [&str; 2] = [
     "cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release",
     "cmake --build /build",
 ];
 
 const MESON: [&str; 2] = [
-    "meson setup /build --buildtype=release",
+    "meson setup /build --buildtype=release -Ddefault_library=static",
     "meson compile -C /build",
 ];
 
@@ -333,11 +183,12 @@ fn program(manifest: &Manifest) -> Option<(&Executable, Decision)> {
     let known: Vec<&Executable> = manifest
         .executables
         .iter()
-        .filter(|one| !one.name.contains(['$', '@']))
+        .filter(|one| !one.file.contains(['$', '@']))
         .collect();
-    let namesake = known
-        .iter()
-        .find(|one| one.name.eq_ignore_ascii_case(&manifest.project));
+    let namesake = known.iter().find(|one| {
+        let own = |name: &str| name.eq_ignore_ascii_case(&manifest.project);
+        own(&one.name) || own(&one.file)
+    });
     let (chosen, reason) = match (namesake, known.as_slice()) {
         (Some(namesake), _) => (*namesake, "named after the project"),
         (None, [only]) => (*only, "the only executable"),
@@ -351,7 +202,7 @@ fn program(manifest: &Manifest) -> Option<(&Executable, Decision)> {
         .collect();
     Some((
         chosen,
-        Decision::new("start", format!("./bin/{}", chosen.name), reason).over(others),
+        Decision::new("start", format!("./bin/{}", chosen.file), reason).over(others),
     ))
 }
 
@@ -399,8 +250,13 @@ mod tests {
             ]
         );
         assert_eq!(
-            proposal.plan.phases["build"].cmds.as_deref().unwrap()[3],
-            "install -s /build/src/shop bin"
+            proposal.plan.phases["build"].cmds.as_deref().unwrap()[2..],
+            [
+                "mkdir -p bin",
+                "find /build -type f -perm /111 -name shop -exec install -s {} bin ';'",
+                "test -x bin/shop",
+                "rm -rf /build"
+            ]
         );
         let start = proposal.plan.start.unwrap();
         assert_eq!(start.cmd.as_deref(), Some("./bin/shop"));
@@ -434,18 +290,42 @@ mod tests {
         );
         assert_eq!(
             proposal.plan.phases["build"].cmds.as_deref().unwrap()[3],
-            "install -s /build/src/web bin"
+            "find /build -type f -perm /111 -name web -exec install -s {} bin ';'"
         );
         assert!(proposal.warnings.is_empty());
     }
 
     #[test]
-    fn a_manifest_that_includes_itself_ends() {
+    fn a_manifest_that_includes_itself_or_folders_outside_ends() {
         let proposal = propose(&[(
             "CMakeLists.txt",
-            "project(a)\nadd_subdirectory(.)\nadd_executable(b b.c)",
+            "project(a)\nadd_subdirectory(.)\nadd_subdirectory(x/..)\nadd_subdirectory(../b b)\nadd_subdirectory(/)\nadd_executable(b b.c)",
         )]);
         assert_eq!(proposal.plan.start.unwrap().cmd.unwrap(), "./bin/b");
+    }
+
+    #[test]
+    fn names_in_variables_and_properties_are_those_of_files() {
+        let proposal = propose(&[(
+            "CMakeLists.txt",
+            "project(shop)\nset(TARGET ${PROJECT_NAME}-server CACHE STRING \"\")\nset(EMPTY)\nset(LIST a b)\n\
+            add_executable(${TARGET} a.c)\nset_target_properties(${TARGET} PROPERTIES OUTPUT_NAME serve)\n\
+            add_library(own SHARED b.c)\n",
+        )]);
+        assert_eq!(
+            proposal.plan.start.as_ref().unwrap().cmd.as_deref(),
+            Some("./bin/serve")
+        );
+        let commands = proposal.plan.phases["build"].cmds.clone().unwrap();
+        assert!(
+            commands[0].starts_with("LDFLAGS=-Wl,-rpath,/app/bin cmake "),
+            "{}",
+            commands[0]
+        );
+        assert_eq!(
+            proposal.plan.start.unwrap().only_include_files.unwrap(),
+            ["./bin/serve", "bin/*.so*"]
+        );
     }
 
     #[test]

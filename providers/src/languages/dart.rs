@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::plan::{Phase, PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
-use crate::read;
+use crate::read::{self, InOrder};
 use crate::repo::{FileKind, Repo};
 use crate::version::{self, Candidate, Grammar, Tool};
 
@@ -49,7 +49,7 @@ impl Provider for Dart {
 struct Pubspec {
     name: String,
     environment: Environment,
-    executables: BTreeMap<String, Option<String>>,
+    executables: InOrder<Option<String>>,
     dependencies: BTreeMap<String, serde_json::Value>,
     workspace: Option<serde::de::IgnoredAny>,
 }
@@ -136,6 +136,7 @@ fn program(repo: &Repo, pubspec: &Pubspec) -> Result<Option<Program>, PlanError>
         .collect();
     let declared = pubspec
         .executables
+        .0
         .iter()
         .map(|(name, file)| file.clone().unwrap_or_else(|| name.clone()));
     let named = declared.map(|name| (name, "executables of pubspec.yaml"));

@@ -1,7 +1,7 @@
 //! Haskell programs, with Stack or Cabal.
 //!
 //! - Claims: `package.yaml` or `stack.yaml` beside Haskell sources, `cabal.project`, `*.cabal`
-//! - Version from: `NIXPACKS_GHC_VERSION`, `.tool-versions`, mise.toml for Cabal; Stack reads its resolver itself
+//! - Version from: `NIXPACKS_GHC_VERSION`, `.tool-versions`, mise.toml, cabal.project `with-compiler`, and the versions of `base` that the .cabal file allows, for Cabal; Stack reads its resolver itself
 //! - Installs with: `stack setup`; `cabal build --only-dependencies` when packages are needed that GHC does not bring
 //! - Builds with: `stack install`; `cabal build` of the first program
 //! - Starts with: the first program of package.yaml or of the .cabal file
@@ -57,10 +57,32 @@ impl Provider for Haskell {
     }
 }
 
+/// The package at the root, else the first one of a project's folders that has a program.
 fn cabal_file(repo: &Repo) -> Result<Option<String>, PlanError> {
-    let mut files = repo.glob("*.cabal")?;
-    files.retain(|file| repo.in_image(file));
+    if let Some(file) = repo.glob("*.cabal")?.into_iter().next() {
+        return Ok(Some(file));
+    }
+    if !repo.in_image(PROJECT) {
+        return Ok(None);
+    }
+    let files = repo.glob("*/*.cabal")?;
+    for file in &files {
+        let text = repo.text(file)?.unwrap_or_default();
+        if !Cabal::parse(&text).executables.is_empty() {
+            return Ok(Some(file.clone()));
+        }
+    }
     Ok(files.into_iter().next())
+}
+
+/// The packages of a project, which have their names from their files.
+fn packages(repo: &Repo) -> Result<Vec<String>, PlanError> {
+    if !repo.in_image(PROJECT) {
+        return Ok(Vec::new());
+    }
+    let files = repo.glob("*/*.cabal")?.into_iter();
+    let name = |path: &str| Some(path.rsplit('/').next()?.strip_suffix(".cabal")?.to_owned());
+    Ok(files.filter_map(|path| name(&path)).collect())
 }
 
 #[derive(Deserialize, Default)]
@@ -140,15 +162,16 @@ impl Facts {
                 file.unwrap_or_else(|| PROJECT.to_owned()),
             ),
         };
+        let here = packages(repo)?;
         let outside = cabal.dependencies.into_iter();
         Ok(Self {
             ghc: if with_stack {
                 None
             } else {
-                Some(ghc(request)?)
+                Some(ghc(request, &named_in, cabal.base.as_deref())?)
             },
             outside: outside
-                .filter(|name| !BROUGHT.contains(&name.as_str()))
+                .filter(|name| !BROUGHT.contains(&name.as_str()) && !here.contains(name))
                 .collect(),
             beside: leftovers::beside_program(repo)?,
             tests: request.test,
@@ -171,14 +194,26 @@ fn executables(package: &Package) -> Vec<String> {
     named.chain(own).collect()
 }
 
-fn ghc(request: &Request) -> Result<Tool, PlanError> {
+fn ghc(request: &Request, file: &str, base: Option<&str>) -> Result<Tool, PlanError> {
+    let repo = request.repo;
     let mut candidates = Vec::new();
     candidates.extend(
         request
             .setting_with_evidence("GHC_VERSION")
             .map(|(value, evidence)| Candidate::new(&value, evidence)),
     );
-    candidates.extend(version::tool_managers(request.repo, &["ghc", "haskell"])?);
+    candidates.extend(version::tool_managers(repo, &["ghc", "haskell"])?);
+    let project = repo.text(PROJECT)?.unwrap_or_default();
+    if let Some((compiler, line)) = cabal::compiler(&project) {
+        let evidence = Evidence::key(PROJECT, "with-compiler", Some(line), compiler);
+        candidates.push(Candidate::new(compiler, evidence));
+    }
+    if let Some(range) = base
+        && let Some(line) = version::ghc_of_base(range)
+    {
+        let evidence = Evidence::key(file, "build-depends", None, &format!("base {range}"));
+        candidates.push(Candidate::new(line, evidence));
+    }
     version::tool("ghc", Grammar::Plain, &candidates)
 }
 
@@ -354,6 +389,38 @@ mod tests {
         let cabal = cabal.replace("text", "warp");
         let plan = proposed(&Haskell, &[("hello.cabal", &cabal)], &[]).plan;
         assert!(plan.phases.contains_key("install"));
+    }
+
+    #[test]
+    fn the_compiler_is_one_whose_base_is_allowed() {
+        let entry = |base: &str| {
+            let cabal = format!("executable a\n  build-depends: base {base}\n");
+            let plan = proposed(&Haskell, &[("a.cabal", &cabal)], &[]).plan;
+            plan.phases["setup"].nix_pkgs.clone().unwrap()[0].clone()
+        };
+        assert_eq!(entry(">=4.7 && <5"), "ghc@9.6");
+        assert_eq!(entry("^>=4.15"), "ghc@9.0");
+        assert_eq!(entry("^>=4.19.0.0"), "ghc@9.8");
+        assert_eq!(entry("==3.*"), "ghc@9.6");
+    }
+
+    #[test]
+    fn a_project_has_its_program_in_a_folder() {
+        let files = [
+            (PROJECT, "packages: */*.cabal\nwith-compiler: ghc-9.6.6\n"),
+            ("core/core.cabal", "library\n  build-depends: base\n"),
+            (
+                "web/web.cabal",
+                "executable web\n  build-depends: base, core\n",
+            ),
+        ];
+        let plan = proposed(&Haskell, &files, &[]).plan;
+        assert_eq!(plan.start.unwrap().cmd.as_deref(), Some("./bin/web"));
+        assert!(!plan.phases.contains_key("install"));
+        assert_eq!(
+            plan.phases["setup"].nix_pkgs.as_deref().unwrap()[0],
+            "ghc@9.6.6"
+        );
     }
 
     #[test]

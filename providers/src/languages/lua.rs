@@ -37,7 +37,15 @@ impl Provider for Lua {
             let evidence = Evidence::file(&file, "found at the root");
             return Ok(Some(Claim::new(strength, evidence)));
         }
-        Ok(program.map(|evidence| Claim::new(Strength::Likely, evidence)))
+        Ok(program.map(|evidence| {
+            // The modules of editors and of libraries have an init.lua.
+            let strength = if evidence.file == "init.lua" {
+                Strength::Weak
+            } else {
+                Strength::Likely
+            };
+            Claim::new(strength, evidence)
+        }))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {

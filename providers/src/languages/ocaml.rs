@@ -152,6 +152,10 @@ impl Facts {
         let mut defines = BTreeSet::new();
         let mut uses = BTreeSet::new();
         for path in repo.glob("**/dune")? {
+            // As Dune itself: copies of an earlier build, and packages of an opam switch.
+            if path.split('/').any(|part| part.starts_with(['_', '.'])) {
+                continue;
+            }
             let Some(text) = repo.text(&path)? else {
                 continue;
             };
@@ -216,6 +220,9 @@ fn ocaml(request: &Request) -> Result<Tool, PlanError> {
     version::tool("ocaml", Grammar::Plain, &candidates)
 }
 
+/// What Dune keeps of each command.
+const CACHE: &str = "/root/.cache/dune";
+
 fn decide(facts: &Facts) -> Proposal {
     let mut proposal = Proposal {
         metadata: strings(&["ocaml"]),
@@ -248,6 +255,7 @@ fn decide(facts: &Facts) -> Proposal {
         return proposal;
     };
     let build = plan.phase("build");
+    build.cache_directories = Some(strings(&[CACHE]));
     build.depends_on = Some(strings(&["setup"]));
     build.cmds = Some(vec![format!(
         "dune build --profile release {}",
@@ -288,6 +296,7 @@ mod tests {
                 "; (executable (name gone))\n(executable\n (public_name hello)\n (name main)\n (libraries greet yojson unix lwt.unix odd))",
             ),
             ("lib/dune", "(library (name greet))"),
+            ("_build/default/bin/dune", "(executable (name old))"),
         ];
         let proposal = proposed(&Ocaml, &files, &[]);
         assert_eq!(

@@ -1,10 +1,10 @@
 //! Perl programs: PSGI, Mojolicious, Dancer2, and scripts.
 //!
-//! - Claims: `cpanfile`, `Makefile.PL` or `Build.PL` beside a program, `app.psgi`, `app.pl`, `main.pl`, `server.pl`, `index.pl` at the root
+//! - Claims: `cpanfile`, `Makefile.PL` or `Build.PL` beside a program, `*.psgi`, `app.pl`, `main.pl`, `server.pl`, `index.pl` or the only `*.pl` at the root, a Mojolicious application in `script/`
 //! - Version from: `NIXPACKS_PERL_VERSION`, `.perl-version`, `.tool-versions`, mise.toml, cpanfile `requires 'perl'`
 //! - Installs with: `cpanm --installdeps` into `local`, nothing when nothing is required
 //! - Builds with: nothing
-//! - Starts with: `plackup` for `app.psgi` or `bin/app.psgi`, `daemon` for Mojolicious, `perl` on the program
+//! - Starts with: `plackup` for `app.psgi`, `bin/app.psgi` or `*.psgi`, `daemon` for Mojolicious, `perl` on the program
 
 use std::collections::BTreeMap;
 
@@ -33,15 +33,15 @@ impl Provider for Perl {
         if let Some(evidence) = Evidence::first_file(repo, &[CPANFILE]) {
             return Ok(Some(Claim::new(Strength::Definite, evidence)));
         }
-        let program =
-            Evidence::first_file(repo, &PSGI).or_else(|| Evidence::first_file(repo, &PROGRAMS));
+        let Some(program) = Program::find(repo)? else {
+            return Ok(None);
+        };
         // Extensions of other languages have such installers too.
-        let installer = Evidence::first_file(repo, &INSTALLERS).filter(|_| program.is_some());
-        Ok(match (installer, program) {
-            (Some(evidence), _) => Some(Claim::new(Strength::Definite, evidence)),
-            (None, Some(evidence)) => Some(Claim::new(Strength::Likely, evidence)),
-            (None, None) => None,
-        })
+        if let Some(evidence) = Evidence::first_file(repo, &INSTALLERS) {
+            return Ok(Some(Claim::new(Strength::Definite, evidence)));
+        }
+        let evidence = Evidence::file(&program.file, program.note);
+        Ok(Some(Claim::new(program.strength, evidence)))
     }
 
     fn propose(&self, request: &Request) -> Result<Proposal, PlanError> {
@@ -52,6 +52,7 @@ impl Provider for Perl {
         &[
             CPANFILE,
             "app.psgi",
+            "*.psgi",
             "app.pl",
             "main.pl",
             "server.pl",
@@ -135,7 +136,7 @@ struct Facts {
     modules: Cpanfile,
     /// The files that installing needs; none when nothing is installed.
     installs: Option<Installation>,
-    start: Option<(String, Decision)>,
+    program: Option<Program>,
     tests: bool,
 }
 
@@ -153,7 +154,7 @@ impl Facts {
         Ok(Self {
             perl: perl(request, &modules)?,
             installs: installation(repo, &modules),
-            start: start(repo, &modules)?,
+            program: Program::find(repo)?,
             tests: request.test,
             modules,
         })
@@ -195,50 +196,102 @@ fn installation(repo: &Repo, modules: &Cpanfile) -> Option<Installation> {
     Some(Installation { from, files: None })
 }
 
-/// How the program is started: as a PSGI application, by Mojolicious, or plainly.
-fn start(repo: &Repo, modules: &Cpanfile) -> Result<Option<(String, Decision)>, PlanError> {
-    let decision = |file: &str, reason| {
-        let evidence = Evidence::file(file, "the program");
-        Decision::new("start", file, reason).from(evidence)
-    };
-    if let Some(file) = PSGI.into_iter().find(|file| repo.in_image(file)) {
-        let server = ["Starman", "Starlet", "Twiggy", "Gazelle"]
-            .into_iter()
-            .find(|server| modules.0.contains_key(*server))
-            .map_or_else(String::new, |server| format!("-s {server} "));
-        let command = format!("plackup {server}--host 0.0.0.0 --port ${{PORT:-5000}} {file}");
-        return Ok(Some((command, decision(file, "a PSGI application"))));
-    }
-    let mut programs: Vec<String> = PROGRAMS.into_iter().map(str::to_owned).collect();
-    if modules.0.contains_key("Mojolicious") {
-        // `mojo generate app` puts the program there.
-        programs.extend(repo.glob("script/*")?);
-    }
-    let Some(file) = programs.iter().find(|file| repo.in_image(file)) else {
-        return Ok(None);
-    };
-    let text = repo.text(file)?.unwrap_or_default();
-    Ok(Some(
-        if file.starts_with("script/") || is_mojolicious(&text) {
-            let command = format!(
-                "perl {} daemon -m production -l http://*:${{PORT:-3000}}",
-                quote(file)
-            );
-            (command, decision(file, "a Mojolicious application"))
-        } else {
-            let command = format!("perl {}", quote(file));
-            (command, decision(file, "a usual name of programs"))
-        },
-    ))
+/// What starts.
+struct Program {
+    file: String,
+    kind: Kind,
+    note: &'static str,
+    strength: Strength,
 }
 
-/// `use Mojolicious::Lite`, with or without arguments.
+/// How a program is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// By a server for PSGI.
+    Psgi,
+    /// By Mojolicious, which is its own server.
+    Mojolicious,
+    Script,
+}
+
+impl Program {
+    fn find(repo: &Repo) -> Result<Option<Self>, PlanError> {
+        let usual = |names: &[&str]| Evidence::first_file(repo, names).map(|found| found.file);
+        let psgi = usual(&PSGI).or(repo.glob("*.psgi")?.into_iter().next());
+        if let Some(file) = psgi {
+            return Ok(Some(Self {
+                file,
+                kind: Kind::Psgi,
+                note: "a PSGI application",
+                strength: Strength::Likely,
+            }));
+        }
+        if let Some(file) = application(repo)? {
+            return Ok(Some(Self {
+                file,
+                kind: Kind::Mojolicious,
+                note: "a Mojolicious application",
+                strength: Strength::Likely,
+            }));
+        }
+        let (file, note, strength) = match (usual(&PROGRAMS), repo.glob("*.pl")?.as_slice()) {
+            (Some(file), _) => (file, "a usual name of programs", Strength::Likely),
+            (None, [only]) => (only.clone(), "the only program", Strength::Weak),
+            _ => return Ok(None),
+        };
+        let (kind, note) = if is_mojolicious(&repo.text(&file)?.unwrap_or_default()) {
+            (Kind::Mojolicious, "a Mojolicious application")
+        } else {
+            (Kind::Script, note)
+        };
+        Ok(Some(Self {
+            file,
+            kind,
+            note,
+            strength,
+        }))
+    }
+
+    fn command(&self, modules: &Cpanfile) -> String {
+        let file = quote(&self.file);
+        match self.kind {
+            Kind::Psgi => {
+                let server = ["Starman", "Starlet", "Twiggy", "Gazelle"]
+                    .into_iter()
+                    .find(|server| modules.0.contains_key(*server))
+                    .map_or_else(String::new, |server| format!("-s {server} "));
+                format!("plackup {server}--host 0.0.0.0 --port ${{PORT:-5000}} {file}")
+            }
+            Kind::Mojolicious => {
+                format!("perl {file} daemon -m production -l http://*:${{PORT:-3000}}")
+            }
+            Kind::Script => format!("perl {file}"),
+        }
+    }
+}
+
+/// The program of `mojo generate app`: a script without an ending, beside modules.
+fn application(repo: &Repo) -> Result<Option<String>, PlanError> {
+    if repo.glob("lib/*.pm")?.is_empty() && repo.glob("lib/*/*.pm")?.is_empty() {
+        return Ok(None);
+    }
+    for file in repo.glob("script/*")? {
+        // Whatever is no text is no script.
+        let text = repo.text(&file).ok().flatten();
+        if !file.contains('.') && text.is_some_and(|text| is_mojolicious(&text)) {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// `use Mojolicious::Lite` or `use Mojolicious::Commands`, with or without arguments.
 fn is_mojolicious(text: &str) -> bool {
     tokens(text, Style::Hash).windows(5).any(|window| {
         matches!(
             window,
             [Token::Word(word), Token::Word(one), Token::Sign(':'), Token::Sign(':'), Token::Word(two)]
-                if word == "use" && one == "Mojolicious" && two == "Lite"
+                if word == "use" && one == "Mojolicious" && (two == "Lite" || two == "Commands")
         )
     })
 }
@@ -293,10 +346,18 @@ fn decide(facts: &Facts) -> Proposal {
         nix_pkgs: Some(vec![facts.perl.entry()]),
         ..Start::default()
     };
-    match &facts.start {
-        Some((command, decision)) => {
-            start.cmd = Some(command.clone());
-            proposal.decisions.push(decision.clone());
+    match &facts.program {
+        Some(program) => {
+            start.cmd = Some(program.command(&facts.modules));
+            let evidence = Evidence::file(&program.file, "the program");
+            let decision = Decision::new("start", program.file.clone(), program.note);
+            proposal.decisions.push(decision.from(evidence));
+            if program.kind != Kind::Script && facts.installs.is_none() {
+                proposal.warnings.push(
+                    "no file says which modules the program requires, so none are installed: write a cpanfile"
+                        .to_owned(),
+                );
+            }
         }
         None => {
             proposal.without_start = Some(

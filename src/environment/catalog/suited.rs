@@ -53,6 +53,19 @@ const fn ruby(suite: &'static str, version: &'static str) -> Suited {
 const ERLANG: &str = "erlang-base erlang-crypto erlang-inets erlang-os-mon erlang-parsetools erlang-public-key erlang-runtime-tools erlang-ssl erlang-syntax-tools erlang-xmerl";
 const ELIXIR: &str = "elixir erlang-base erlang-crypto erlang-dev erlang-eunit erlang-inets erlang-os-mon erlang-parsetools erlang-public-key erlang-runtime-tools erlang-ssl erlang-syntax-tools erlang-tools erlang-xmerl";
 
+/// Modules that are written in C need its headers.
+const fn lua(
+    suite: &'static str,
+    version: &'static str,
+    package: &'static str,
+    headers: &'static str,
+) -> Suited {
+    Suited {
+        for_compiling: headers,
+        ..suited("lua", suite, version, package)
+    }
+}
+
 const fn jdk(suite: &'static str, version: &'static str, package: &'static str) -> Suited {
     suited("jdk", suite, version, package)
 }
@@ -79,12 +92,12 @@ pub const SUITED: &[Suited] = &[
     suited("erlang", "trixie", "27.3.4", ERLANG), suited("erlang", "bookworm", "25.2.3", ERLANG),
     suited("ghc", "trixie", "9.6.6", "ghc libgmp-dev zlib1g-dev"),
     suited("ghc", "bookworm", "9.0.2", "ghc libgmp-dev zlib1g-dev"),
-    suited("lua", "trixie", "5.4.7", "lua5.4"),
-    suited("lua", "trixie", "5.3.6", "lua5.3"),
-    suited("lua", "trixie", "5.2.4", "lua5.2"),
-    suited("lua", "trixie", "5.1.5", "lua5.1"),
-    suited("lua", "bookworm", "5.4.4", "lua5.4"),
-    suited("lua", "bookworm", "5.3.6", "lua5.3"),
+    lua("trixie", "5.4.7", "lua5.4", "liblua5.4-dev"),
+    lua("trixie", "5.3.6", "lua5.3", "liblua5.3-dev"),
+    lua("trixie", "5.2.4", "lua5.2", "liblua5.2-dev"),
+    lua("trixie", "5.1.5", "lua5.1", "liblua5.1-dev"),
+    lua("bookworm", "5.4.4", "lua5.4", "liblua5.4-dev"),
+    lua("bookworm", "5.3.6", "lua5.3", "liblua5.3-dev"),
     suited("ocaml", "trixie", "5.3.0", "ocaml libc6-dev"),
     suited("ocaml", "bookworm", "4.13.1", "ocaml libc6-dev"),
     suited("perl", "trixie", "5.40.1", "perl"),

@@ -54,3 +54,43 @@ fn mojolicious_is_a_daemon_and_a_script_is_not() {
     );
     assert_eq!(start("# use Mojolicious::Lite;\nprint 1;"), "perl app.pl");
 }
+
+#[test]
+fn what_generators_of_frameworks_write_is_found() {
+    let script = "#!/usr/bin/env perl\nuse lib curfile->dirname->sibling('lib')->to_string;\nuse Mojolicious::Commands;\n";
+    let mojolicious = [
+        ("script/my_shop", script),
+        ("lib/My/Shop.pm", ""),
+        ("public/index.html", ""),
+    ];
+    let proposal = proposed(&Perl, &mojolicious, &[]);
+    assert_eq!(
+        proposal.plan.start.unwrap().cmd.as_deref(),
+        Some("perl script/my_shop daemon -m production -l http://*:${PORT:-3000}")
+    );
+    assert!(proposal.warnings[0].contains("cpanfile"));
+    let catalyst = [
+        ("Makefile.PL", "requires 'Moose';"),
+        ("shop_cat.psgi", "use Shop::Cat;"),
+    ];
+    let claim = Perl.detect(&Repo::in_memory(&catalyst)).unwrap().unwrap();
+    assert_eq!(claim.strength, Strength::Definite);
+    assert_eq!(
+        proposed(&Perl, &catalyst, &[])
+            .plan
+            .start
+            .unwrap()
+            .cmd
+            .as_deref(),
+        Some("plackup --host 0.0.0.0 --port ${PORT:-5000} shop_cat.psgi")
+    );
+    let rails = Repo::in_memory(&[("script/server", script), ("Gemfile", "")]);
+    assert!(Perl.detect(&rails).unwrap().is_none());
+}
+
+#[test]
+fn the_only_script_is_a_weak_sign() {
+    let claim = |files: &[(&str, &str)]| Perl.detect(&Repo::in_memory(files)).unwrap();
+    assert_eq!(claim(&[("lite.pl", "")]).unwrap().strength, Strength::Weak);
+    assert!(claim(&[("a.pl", ""), ("b.pl", "")]).is_none());
+}
