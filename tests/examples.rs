@@ -165,6 +165,7 @@ examples! {
     python_factory: "python-factory",
     python_fastapi_uv: "python-fastapi-uv",
     python_flask: "python-flask",
+    python_poetry: "python-poetry",
     python_psycopg2: "python-psycopg2",
     ruby_webrick: "ruby-webrick",
     rust_http: "rust-http",
@@ -198,6 +199,11 @@ examples! {
     php_composer_autoload: "php-composer-autoload",
     php_vite: "php-vite",
     swift_hello: "swift-hello",
+    python_django_vite: "python-django-vite",
+    python_fasthtml: "python-fasthtml",
+    python_pdm: "python-pdm",
+    python_pipenv: "python-pipenv",
+    python_setuptools: "python-setuptools",
     }
 }
 

@@ -207,7 +207,7 @@ impl Manifests {
     /// Whether a manager installs the project itself in a phase of its own.
     fn is_package(&self, repo: &Repo, manager: Manager) -> bool {
         self.pyproject.as_ref().is_some_and(|one| match manager {
-            Manager::Uv => one.is_package_of_uv(),
+            Manager::Uv => one.is_package_of_uv(repo),
             Manager::Poetry => one.is_package_of_poetry(repo),
             Manager::Pdm => one.is_package_of_pdm(),
             _ => false,

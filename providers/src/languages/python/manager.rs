@@ -178,7 +178,8 @@ fn by_manifest(pyproject: Option<&Pyproject>, setup: Option<&Setup>) -> (Manager
     }
 }
 
-/// An entry of the plan for a tool of a manager, and the decision where something asks for its version.
+/// An entry of the plan for a tool of a manager, and the decision where something asks for its version:
+/// `NIXPACKS_PDM_VERSION`, `NIXPACKS_PIPENV_VERSION`, `NIXPACKS_POETRY_VERSION` and `NIXPACKS_UV_VERSION` before all.
 pub(super) fn tool(
     request: &Request,
     name: &'static str,

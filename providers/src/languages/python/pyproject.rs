@@ -129,10 +129,14 @@ impl Pyproject {
         files
     }
 
-    /// Whether uv installs the project itself.
-    pub(super) fn is_package_of_uv(&self) -> bool {
+    /// Whether uv installs the project itself. Poetry's builder stops when it finds nothing of the project's name.
+    pub(super) fn is_package_of_uv(&self, repo: &Repo) -> bool {
         let wish = self.tool.uv.as_ref().and_then(|uv| uv.package);
-        wish.unwrap_or(self.build_system.is_some())
+        let backend = self.build_system.as_ref();
+        let of_poetry = backend
+            .and_then(|table| table.get("build-backend")?.as_str())
+            .is_some_and(|backend| backend.starts_with("poetry."));
+        wish.unwrap_or(backend.is_some() && (!of_poetry || self.is_package_of_poetry(repo)))
     }
 
     /// Whether PDM installs the project itself.

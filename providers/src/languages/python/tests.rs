@@ -108,6 +108,14 @@ fn a_uv_lock_is_installed_frozen_and_a_package_in_the_build_phase() {
 }
 
 #[test]
+fn a_project_that_poetry_would_not_build_is_not_built_by_uv_either() {
+    let text = "[project]\nname = 'shop'\n[build-system]\nrequires = []\nbuild-backend = 'poetry.core.masonry.api'\n";
+    let files = [("pyproject.toml", text), ("shop.py", "")];
+    assert_eq!(commands(&propose(&files), "build").len(), 2);
+    assert!(commands(&propose(&files[..1]), "build").is_empty());
+}
+
+#[test]
 fn uv_sources_from_a_path_need_the_source() {
     let text = "[project]\nname = 'a'\n[tool.uv.sources]\nlib = { path = 'lib' }\n";
     let install = propose(&[("pyproject.toml", text)]).plan.phases["install"].clone();
