@@ -3,6 +3,21 @@
 //! A tokenizer, no parser: comments, strings, templates and regular expressions are told apart, so that text in
 //! them is never taken for code.
 
+use crate::repo::Repo;
+
+/// Endings of programs that need no compiler of the application's.
+pub(crate) const ENDINGS: [&str; 6] = ["ts", "tsx", "js", "jsx", "mts", "mjs"];
+
+/// Programs of some names at the root, then in `src/`; the likeliest name first.
+pub(crate) fn programs(repo: &Repo, names: &[&str]) -> Vec<String> {
+    ["", "src/"]
+        .into_iter()
+        .flat_map(|folder| names.iter().map(move |name| format!("{folder}{name}")))
+        .flat_map(|stem| ENDINGS.map(|ending| format!("{stem}.{ending}")))
+        .filter(|path| repo.is_file(path) && repo.in_image(path))
+        .collect()
+}
+
 /// A piece of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token<'a> {

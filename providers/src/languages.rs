@@ -95,17 +95,26 @@ pub(crate) fn proposed(
     files: &[(&str, &str)],
     variables: &[(&str, &str)],
 ) -> crate::provider::Proposal {
+    asked(provider, files, variables).unwrap()
+}
+
+/// What a provider answers for some files.
+#[cfg(test)]
+pub(crate) fn asked(
+    provider: &dyn Provider,
+    files: &[(&str, &str)],
+    variables: &[(&str, &str)],
+) -> Result<crate::provider::Proposal, crate::plan::PlanError> {
     let variables = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let request = crate::provider::Request {
+    provider.propose(&crate::provider::Request {
         repo: &crate::repo::Repo::in_memory(files),
         variables: &variables,
         test: false,
         assisting: false,
-    };
-    provider.propose(&request).unwrap()
+    })
 }
 
 #[cfg(test)]

@@ -191,6 +191,26 @@ pub struct Proposal {
     pub metadata: Vec<String>,
 }
 
+/// What tests ask of a proposal.
+#[cfg(test)]
+impl Proposal {
+    /// The tools of its setup phase.
+    pub(crate) fn tools(&self) -> Vec<String> {
+        self.plan.phases["setup"].nix_pkgs.clone().unwrap()
+    }
+
+    /// The commands of a phase.
+    pub(crate) fn commands(&self, phase: &str) -> Vec<String> {
+        self.plan.phases[phase].cmds.clone().unwrap()
+    }
+
+    /// How it starts, and the files that it keeps.
+    pub(crate) fn started(&self) -> (String, Vec<String>) {
+        let start = self.plan.start.clone().unwrap();
+        (start.cmd.unwrap(), start.only_include_files.unwrap())
+    }
+}
+
 /// One language.
 pub trait Provider: Sync {
     /// Its name in `providers`.

@@ -20,7 +20,6 @@ use super::{quote, strings};
 pub struct Bun;
 
 const MANIFESTS: [&str; 3] = ["bunfig.toml", "bun.lock", "bun.lockb"];
-const ENDINGS: [&str; 6] = ["ts", "tsx", "js", "jsx", "mts", "mjs"];
 /// Names of programs, the likeliest first.
 const PROGRAMS: [&str; 4] = ["index", "server", "main", "app"];
 
@@ -60,22 +59,8 @@ impl Provider for Bun {
     }
 }
 
-/// Programs at the root, then in `src/`.
 fn programs(repo: &Repo) -> Vec<String> {
-    ["", "src/"]
-        .into_iter()
-        .flat_map(|folder| {
-            PROGRAMS
-                .into_iter()
-                .map(move |name| format!("{folder}{name}"))
-        })
-        .flat_map(|stem| {
-            ENDINGS
-                .into_iter()
-                .map(move |ending| format!("{stem}.{ending}"))
-        })
-        .filter(|path| repo.is_file(path) && repo.in_image(path))
-        .collect()
+    javascript::programs(repo, &PROGRAMS)
 }
 
 fn uses_bun(text: &str) -> bool {

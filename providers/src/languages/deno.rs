@@ -6,6 +6,7 @@
 //! - Builds with: the task `build`, and `deno cache` on the program
 //! - Starts with: the task `start`, else `deno run` or `deno serve` on the first `index`, `main`, `server` or `app`
 
+use crate::javascript;
 use crate::plan::{BuildPlan, Phase, PlanError, Start};
 use crate::provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
 use crate::read;
@@ -24,7 +25,6 @@ mod start;
 pub struct Deno;
 
 const MANIFESTS: [&str; 2] = ["deno.json", "deno.jsonc"];
-const ENDINGS: [&str; 6] = ["ts", "tsx", "js", "jsx", "mts", "mjs"];
 /// Where Deno keeps dependencies in the image, as in its own images.
 const DEPENDENCIES: &str = "/deno-dir";
 
@@ -56,7 +56,7 @@ impl Provider for Deno {
 
 fn has_ending(name: &str) -> bool {
     name.rsplit_once('.')
-        .is_some_and(|(_, ending)| ENDINGS.contains(&ending))
+        .is_some_and(|(_, ending)| javascript::ENDINGS.contains(&ending))
 }
 
 /// Everything that decisions about Deno rest on, read once.

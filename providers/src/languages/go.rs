@@ -499,17 +499,7 @@ mod tests {
     const MAIN: &str = "// Command x.\npackage main\n";
 
     fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
-        let repo = Repo::in_memory(files);
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Go.propose(&Request {
-            repo: &repo,
-            variables: &variables,
-            test: false,
-            assisting: false,
-        })
+        crate::languages::asked(&Go, files, variables)
     }
 
     fn build_of(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {

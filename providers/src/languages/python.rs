@@ -37,6 +37,21 @@ pub use requirements::requirement;
 use setup::{SETUP_PY, Setup};
 use start::Itself;
 
+/// What an application of Python has: manifests, then a script or program without one.
+const MARKERS: [&str; 9] = [
+    REQUIREMENTS,
+    PYPROJECT,
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    PIPFILE,
+    SETUP_PY,
+    "main.py",
+    "app.py",
+];
+/// How many of them are manifests.
+const MANIFESTS: usize = 6;
+
 /// The Python provider.
 pub struct Python;
 
@@ -46,19 +61,12 @@ impl Provider for Python {
     }
 
     fn detect(&self, repo: &Repo) -> Result<Option<Claim>, PlanError> {
-        let manifests = [
-            REQUIREMENTS,
-            PYPROJECT,
-            "uv.lock",
-            "poetry.lock",
-            "pdm.lock",
-            PIPFILE,
-        ];
         let of = |files: &[&str], strength| {
             Evidence::first_file(repo, files).map(|evidence| Claim::new(strength, evidence))
         };
-        Ok(of(&manifests, Strength::Definite)
-            .or_else(|| of(&[SETUP_PY, "main.py", "app.py"], Strength::Likely))
+        let (manifests, likely) = MARKERS.split_at(MANIFESTS);
+        Ok(of(manifests, Strength::Definite)
+            .or_else(|| of(likely, Strength::Likely))
             .or_else(|| of(&start::SCRIPTS, Strength::Weak)))
     }
 
@@ -67,17 +75,7 @@ impl Provider for Python {
     }
 
     fn markers(&self) -> &'static [&'static str] {
-        &[
-            REQUIREMENTS,
-            PYPROJECT,
-            "uv.lock",
-            "poetry.lock",
-            "pdm.lock",
-            PIPFILE,
-            SETUP_PY,
-            "main.py",
-            "app.py",
-        ]
+        &MARKERS
     }
 }
 
@@ -334,7 +332,9 @@ fn decide(facts: &Facts) -> Proposal {
     proposal.warnings.extend(facts.python.warnings.clone());
     proposal.decisions.push(facts.python.decision.clone());
     proposal.decisions.extend(facts.tool_decisions.clone());
-    proposal.decisions.extend(facts.libraries.decisions.clone());
+    proposal
+        .decisions
+        .extend(facts.libraries.needs.decisions.clone());
     proposal.plan.variables = install::variables(facts.installation.manager);
     let mut tools = vec![facts.python.entry()];
     tools.extend(facts.tools.clone());
@@ -367,7 +367,7 @@ fn decide(facts: &Facts) -> Proposal {
     }
     proposal.plan.phases = phases;
     let mut kept = vec![facts.python.entry()];
-    kept.extend(facts.libraries.kept());
+    kept.extend(facts.libraries.needs.kept());
     let mut start = Start {
         nix_pkgs: Some(kept),
         ..Start::default()

@@ -388,17 +388,7 @@ mod tests {
     use super::*;
 
     fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
-        let repo = Repo::in_memory(files);
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Staticfile.propose(&Request {
-            repo: &repo,
-            variables: &variables,
-            test: false,
-            assisting: false,
-        })
+        crate::languages::asked(&Staticfile, files, variables)
     }
 
     fn conf(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {

@@ -1,19 +1,6 @@
 use super::*;
 use crate::languages::proposed;
 
-fn setup(proposal: &Proposal) -> Vec<String> {
-    proposal.plan.phases["setup"].nix_pkgs.clone().unwrap()
-}
-
-fn commands(proposal: &Proposal) -> Vec<String> {
-    proposal.plan.phases["build"].cmds.clone().unwrap()
-}
-
-fn start(proposal: &Proposal) -> (String, Vec<String>) {
-    let start = proposal.plan.start.clone().unwrap();
-    (start.cmd.unwrap(), start.only_include_files.unwrap())
-}
-
 #[test]
 fn leiningen_makes_one_jar() {
     let project = "(defproject tide \"1.0\" :main tide.core)";
@@ -22,9 +9,9 @@ fn leiningen_makes_one_jar() {
         &[(PROJECT, project), (".jdk-version", "11\n")],
         &[],
     );
-    assert_eq!(setup(&proposal), ["jdk@11", "jre@11", "leiningen"]);
-    assert_eq!(commands(&proposal), ["lein uberjar"]);
-    let (command, files) = start(&proposal);
+    assert_eq!(proposal.tools(), ["jdk@11", "jre@11", "leiningen"]);
+    assert_eq!(proposal.commands("build"), ["lein uberjar"]);
+    let (command, files) = proposal.started();
     assert_eq!(
         command,
         "java $JAVA_OPTS -jar target/tide-1.0-standalone.jar"
@@ -37,7 +24,7 @@ fn a_namespace_that_is_not_compiled_is_started_by_clojure() {
     let project = "(defproject tide \"1.0\" :main ^:skip-aot tide.core)";
     let proposal = proposed(&Clojure, &[(PROJECT, project)], &[]);
     assert_eq!(
-        start(&proposal).0,
+        proposal.started().0,
         "java $JAVA_OPTS -cp target/tide-1.0-standalone.jar clojure.main -m tide.core"
     );
 }
@@ -51,9 +38,9 @@ fn tools_build_comes_before_leiningen() {
         &[(PROJECT, ""), (BUILD, build), (DEPS, deps)],
         &[],
     );
-    assert_eq!(setup(&proposal), ["jdk@21", "jre@21", "clojure"]);
-    assert_eq!(commands(&proposal), ["clojure -T:build uberjar"]);
-    let (command, files) = start(&proposal);
+    assert_eq!(proposal.tools(), ["jdk@21", "jre@21", "clojure"]);
+    assert_eq!(proposal.commands("build"), ["clojure -T:build uberjar"]);
+    let (command, files) = proposal.started();
     assert!(
         command.starts_with("java $JAVA_OPTS -jar $(ls -1 target/*.jar |"),
         "{command}"
@@ -65,8 +52,8 @@ fn tools_build_comes_before_leiningen() {
 fn deps_without_a_build_are_copied_and_started() {
     let deps = "{:paths [\"src\" \"resources\"] :aliases {:run {:main-opts [\"-m\" \"tide.core\" \"a b\"]}}}";
     let proposal = proposed(&Clojure, &[(DEPS, deps)], &[]);
-    assert!(commands(&proposal)[1].contains("clojure -A:run -Spath"));
-    let (command, files) = start(&proposal);
+    assert!(proposal.commands("build")[1].contains("clojure -A:run -Spath"));
+    let (command, files) = proposal.started();
     assert_eq!(
         command,
         "java $JAVA_OPTS -cp \"$(cat target/app/class-path)\" clojure.main -m tide.core 'a b'"
@@ -85,7 +72,7 @@ fn deps_without_a_build_are_copied_and_started() {
         ":exec-fn tide.core/go :jvm-opts [\"-Xss1m\"]",
     );
     assert_eq!(
-        start(&proposed(&Clojure, &[(DEPS, &function)], &[])).0,
+        proposed(&Clojure, &[(DEPS, &function)], &[]).started().0,
         "java -Xss1m $JAVA_OPTS -cp \"$(cat target/app/class-path)\" clojure.main -e '((requiring-resolve '\\''tide.core/go) {})'"
     );
 }

@@ -6,8 +6,8 @@ use crate::plan::PlanError;
 use crate::provider::Evidence;
 use crate::repo::Repo;
 
+use super::has_ending;
 use super::manifest::Manifest;
-use super::{ENDINGS, has_ending};
 
 /// Names of programs, the likeliest first.
 const PROGRAMS: [&str; 4] = ["index", "main", "server", "app"];
@@ -85,20 +85,7 @@ fn program_of(repo: &Repo, command: &str) -> Option<String> {
 
 /// Programs at the root, then in `src/`, then every `index` below; the likeliest first.
 fn programs(repo: &Repo) -> Result<Vec<String>, PlanError> {
-    let mut found: Vec<String> = ["", "src/"]
-        .into_iter()
-        .flat_map(|folder| {
-            PROGRAMS
-                .into_iter()
-                .map(move |name| format!("{folder}{name}"))
-        })
-        .flat_map(|stem| {
-            ENDINGS
-                .into_iter()
-                .map(move |ending| format!("{stem}.{ending}"))
-        })
-        .filter(|path| repo.is_file(path) && repo.in_image(path))
-        .collect();
+    let mut found = javascript::programs(repo, &PROGRAMS);
     if found.is_empty() {
         found = repo.glob("**/index.{ts,tsx,js,jsx}")?;
         found.retain(|path| !path.split('/').any(|part| part == "node_modules"));

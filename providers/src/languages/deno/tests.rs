@@ -2,21 +2,11 @@
 
 use super::Deno;
 use crate::plan::PlanError;
-use crate::provider::{Proposal, Provider, Request, Strength};
+use crate::provider::{Proposal, Provider, Strength};
 use crate::repo::Repo;
 
 fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
-    let repo = Repo::in_memory(files);
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Deno.propose(&Request {
-        repo: &repo,
-        variables: &variables,
-        test: false,
-        assisting: false,
-    })
+    crate::languages::asked(&Deno, files, variables)
 }
 
 fn start_of(files: &[(&str, &str)]) -> Option<String> {

@@ -2,23 +2,7 @@ use super::*;
 use crate::provider::Request;
 
 fn proposal(files: &[(&str, &str)]) -> Proposal {
-    let repo = Repo::in_memory(files);
-    let request = Request {
-        repo: &repo,
-        variables: &std::collections::BTreeMap::new(),
-        test: false,
-        assisting: false,
-    };
-    Java.propose(&request).unwrap()
-}
-
-fn tools(proposal: &Proposal) -> Vec<String> {
-    proposal.plan.phases["setup"].nix_pkgs.clone().unwrap()
-}
-
-fn start(proposal: &Proposal) -> (String, Vec<String>) {
-    let start = proposal.plan.start.clone().unwrap();
-    (start.cmd.unwrap(), start.only_include_files.unwrap())
+    crate::languages::proposed(&Java, files, &[])
 }
 
 fn command(proposal: &Proposal) -> String {
@@ -35,8 +19,8 @@ const SPRING: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">
 #[test]
 fn spring_boot_gets_the_default_jdk_and_its_own_jar() {
     let proposal = proposal(&[("pom.xml", SPRING), ("src/main/resources/x", "")]);
-    assert_eq!(tools(&proposal), ["jdk@21", "jre@21", "maven"]);
-    let (command, files) = start(&proposal);
+    assert_eq!(proposal.tools(), ["jdk@21", "jre@21", "maven"]);
+    let (command, files) = proposal.started();
     assert_eq!(
         command,
         "java -Dserver.port=$PORT $JAVA_OPTS -jar target/shop-1.2.jar"
@@ -49,7 +33,7 @@ fn spring_boot_gets_the_default_jdk_and_its_own_jar() {
 fn an_old_spring_boot_gets_java_17() {
     let old = SPRING.replace("3.3.0", "2.7.1").replace(">17<", ">11<");
     assert_eq!(
-        tools(&proposal(&[("pom.xml", &old)])),
+        proposal(&[("pom.xml", &old)]).tools(),
         ["jdk@17", "jre@17", "maven"]
     );
 }
@@ -72,7 +56,7 @@ fn a_module_makes_the_program() {
         ),
     ]);
     assert_eq!(
-        start(&proposal).0,
+        proposal.started().0,
         "java $JAVA_OPTS -jar web/target/web-1.jar"
     );
 }
@@ -83,7 +67,7 @@ fn a_name_that_only_the_build_knows_is_found_by_the_shell() {
         "pom.xml",
         "<project><artifactId>a</artifactId><version>${unknown}</version></project>",
     )]);
-    let (command, files) = start(&proposal);
+    let (command, files) = proposal.started();
     assert_eq!(
         command,
         "java $JAVA_OPTS -jar $(ls -1 target/*.jar | grep -vE '(-(sources|javadoc|tests|plain)\\.jar$)|/original-' | head -n 1)"
@@ -99,7 +83,7 @@ fn the_wrapper_of_maven_is_made_executable_and_readable() {
         "distributionUrl=x\n",
     );
     let unix = proposal(&[("pom.xml", SPRING), ("mvnw", "#!/bin/sh\n"), properties]);
-    assert_eq!(tools(&unix), ["jdk@21", "jre@21"]);
+    assert_eq!(unix.tools(), ["jdk@21", "jre@21"]);
     assert!(command(&unix).starts_with("chmod +x ./mvnw && ./mvnw -D"));
     let windows = proposal(&[("pom.xml", SPRING), ("mvnw", "#!/bin/sh\r\n"), properties]);
     assert!(command(&windows).starts_with("sed -i 's/\\r$//' mvnw && chmod +x ./mvnw && ./mvnw"));
@@ -137,13 +121,14 @@ fn gradle_with_spring_boot_of_a_catalog() {
             "plugins { alias(libs.plugins.spring.boot) } // id(\"application\")\njava { toolchain { languageVersion = JavaLanguageVersion.of(17) } }\n",
         ),
     ]);
-    assert_eq!(tools(&proposal), ["jdk@17", "jre@17"]);
+    assert_eq!(proposal.tools(), ["jdk@17", "jre@17"]);
     assert_eq!(
         command(&proposal),
         "chmod +x ./gradlew && ./gradlew clean build -x check -x test"
     );
     assert!(
-        start(&proposal)
+        proposal
+            .started()
             .0
             .starts_with("java -Dserver.port=$PORT $JAVA_OPTS -jar $(ls -1 build/libs/*.jar")
     );
@@ -161,13 +146,13 @@ fn the_application_plugin_installs_a_script() {
             "plugins { id 'application' }\nsourceCompatibility = JavaVersion.VERSION_1_8\n",
         ),
     ]);
-    assert_eq!(tools(&proposal), ["jdk@21", "jre@21", "gradle@8"]);
+    assert_eq!(proposal.tools(), ["jdk@21", "jre@21", "gradle@8"]);
     assert_eq!(
         command(&proposal),
         "gradle clean build installDist -x check -x test"
     );
-    assert_eq!(start(&proposal).0, "./app/build/install/app/bin/app");
-    assert_eq!(start(&proposal).1, ["app/build/install/app"]);
+    assert_eq!(proposal.started().0, "./app/build/install/app/bin/app");
+    assert_eq!(proposal.started().1, ["app/build/install/app"]);
 }
 
 /// The plan of a build of Gradle 8 with a script.
@@ -185,15 +170,18 @@ fn ktor_with_versions_of_a_catalog_starts_its_fat_jar() {
         ("gradle/libs.versions.toml", catalog),
         ("build.gradle.kts", script),
     ]);
-    assert_eq!(tools(&plain)[0], "jdk@17");
-    assert_eq!(start(&plain).1, ["build/libs/*-all.jar"]);
+    assert_eq!(plain.tools()[0], "jdk@17");
+    assert_eq!(plain.started().1, ["build/libs/*-all.jar"]);
     assert!(command(&plain).ends_with("./gradlew clean build shadowJar -x check -x test"));
     let named = format!("{script}ktor {{ fatJar {{ archiveFileName.set(\"shop.jar\") }} }}\n");
     let named = gradle(&[
         ("gradle/libs.versions.toml", catalog),
         ("build.gradle.kts", &named),
     ]);
-    assert_eq!(start(&named).0, "java $JAVA_OPTS -jar build/libs/shop.jar");
+    assert_eq!(
+        named.started().0,
+        "java $JAVA_OPTS -jar build/libs/shop.jar"
+    );
 }
 
 #[test]
@@ -210,8 +198,8 @@ fn a_plugin_that_the_root_only_makes_known_is_not_its_own() {
             "plugins { id(\"org.springframework.boot\")\n kotlin(\"jvm\") apply false }\nkotlin { compilerOptions { jvmTarget.set(JvmTarget.JVM_17) } }\n",
         ),
     ]);
-    assert_eq!(tools(&proposal)[0], "jdk@21");
-    assert_eq!(start(&proposal).1, ["app/build/libs/*.jar"]);
+    assert_eq!(proposal.tools()[0], "jdk@21");
+    assert_eq!(proposal.started().1, ["app/build/libs/*.jar"]);
     assert_eq!(proposal.metadata, ["java", "spring-boot"]);
 }
 
@@ -239,18 +227,18 @@ fn plugins_that_are_scripts_of_the_repository_are_read() {
             "plugins { id(\"build.application\") apply false; java }\njava { toolchain { languageVersion = JavaLanguageVersion.of(17) } }\n",
         ),
     ]);
-    assert_eq!(tools(&proposal)[0], "jdk@17");
-    assert_eq!(start(&proposal).0, "./app/build/install/app/bin/app");
+    assert_eq!(proposal.tools()[0], "jdk@17");
+    assert_eq!(proposal.started().0, "./app/build/install/app/bin/app");
 }
 
 #[test]
 fn a_root_without_a_name_has_that_of_its_folder() {
     let script = "plugins { id 'application' }\n";
     let plain = gradle(&[("build.gradle", script)]);
-    assert_eq!(start(&plain).0, "./build/install/app/bin/app");
+    assert_eq!(plain.started().0, "./build/install/app/bin/app");
     let named = format!("{script}application {{ applicationName = 'shop' }}\n");
     let named = gradle(&[("build.gradle", &named)]);
-    assert_eq!(start(&named).0, "./build/install/shop/bin/shop");
+    assert_eq!(named.started().0, "./build/install/shop/bin/shop");
 }
 
 #[test]
@@ -262,7 +250,7 @@ fn an_old_gradle_runs_on_an_old_jdk() {
             ("gradle/wrapper/gradle-wrapper.properties", &text),
         ]);
         assert_eq!(
-            tools(&proposal),
+            proposal.tools(),
             [format!("jdk@{jdk}"), format!("jre@{jdk}")],
             "{version}"
         );

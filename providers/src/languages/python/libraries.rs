@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::languages::strings;
+use crate::libraries::Needs;
 use crate::provider::Decision;
 
 /// A Python package, and the entries of a plan that it needs.
@@ -128,9 +129,7 @@ const NEEDS: &[Need] = &[
 #[derive(Default)]
 pub(super) struct Libraries {
     pub(super) compiles: bool,
-    pub(super) build: BTreeSet<&'static str>,
-    pub(super) run: BTreeSet<&'static str>,
-    pub(super) decisions: Vec<Decision>,
+    pub(super) needs: Needs,
 }
 
 /// What the packages of these names need; `from_source` are those for which a lock file has no wheel.
@@ -145,21 +144,26 @@ pub(super) fn of(names: &BTreeSet<String>, from_source: &[String]) -> Libraries 
         if need.compiles {
             let tools = [&["gcc"], need.build].concat().join(", ");
             let reason = format!("{name} has no wheels; at build time alone");
-            all.decisions.push(Decision::new("compiler", tools, reason));
+            all.needs
+                .decisions
+                .push(Decision::new("compiler", tools, reason));
         }
         if !need.run.is_empty() {
             let reason = format!("{name} uses it");
-            all.decisions
+            all.needs
+                .decisions
                 .push(Decision::new("library", need.run.join(", "), reason));
         }
         all.compiles |= need.compiles;
-        all.build.extend(need.build);
-        all.run.extend(need.run);
+        all.needs.build.extend(need.build);
+        all.needs.run.extend(need.run);
     }
     if let (Some(name), false) = (from_source.first(), all.compiles) {
         let reason =
             format!("{name} is locked without a wheel, so it is built; at build time alone");
-        all.decisions.push(Decision::new("compiler", "gcc", reason));
+        all.needs
+            .decisions
+            .push(Decision::new("compiler", "gcc", reason));
         all.compiles = true;
     }
     all
@@ -169,18 +173,8 @@ impl Libraries {
     /// The entries of a setup phase: what stays is asked for there as well.
     pub(super) fn asked(&self) -> Vec<String> {
         let mut entries = strings(if self.compiles { &["gcc"] } else { &[] });
-        entries.extend(
-            self.build
-                .iter()
-                .chain(&self.run)
-                .map(|entry| (*entry).to_owned()),
-        );
+        entries.extend(self.needs.asked());
         entries
-    }
-
-    /// The entries of the image.
-    pub(super) fn kept(&self) -> impl Iterator<Item = String> {
-        self.run.iter().map(|entry| (*entry).to_owned())
     }
 }
 
@@ -215,6 +209,6 @@ mod tests {
     fn what_a_lock_file_has_no_wheel_of_is_compiled() {
         let found = of(&BTreeSet::new(), &["docopt".to_owned()]);
         assert_eq!(found.asked(), ["gcc"]);
-        assert!(found.decisions[0].reason.starts_with("docopt"));
+        assert!(found.needs.decisions[0].reason.starts_with("docopt"));
     }
 }

@@ -1,17 +1,7 @@
 use super::*;
 
 fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
-    let repo = Repo::in_memory(files);
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Ruby.propose(&Request {
-        repo: &repo,
-        variables: &variables,
-        test: false,
-        assisting: false,
-    })
+    crate::languages::asked(&Ruby, files, variables)
 }
 
 fn phase(files: &[(&str, &str)], name: &str) -> Phase {

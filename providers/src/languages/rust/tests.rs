@@ -8,21 +8,7 @@ const MAIN: (&str, &str) = ("src/main.rs", "fn main() {}");
 const LOCK: (&str, &str) = ("Cargo.lock", "version = 4\n");
 
 fn propose(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Proposal, PlanError> {
-    let repo = Repo::in_memory(files);
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Rust.propose(&Request {
-        repo: &repo,
-        variables: &variables,
-        test: false,
-        assisting: false,
-    })
-}
-
-fn tools(proposal: &Proposal) -> Vec<String> {
-    proposal.plan.phases["setup"].nix_pkgs.clone().unwrap()
+    crate::languages::asked(&Rust, files, variables)
 }
 
 fn commands(proposal: &Proposal) -> Vec<String> {
@@ -32,7 +18,7 @@ fn commands(proposal: &Proposal) -> Vec<String> {
 #[test]
 fn a_package_is_built_and_only_its_program_stays() {
     let proposal = propose(&[PACKAGE, MAIN, LOCK], &[]).unwrap();
-    assert_eq!(tools(&proposal), ["rust@1.96"]);
+    assert_eq!(proposal.tools(), ["rust@1.96"]);
     assert_eq!(
         commands(&proposal),
         [
@@ -107,7 +93,7 @@ const WORKSPACE: &[(&str, &str)] = &[
 #[test]
 fn a_workspace_builds_its_first_program_or_the_named_one() {
     let proposal = propose(WORKSPACE, &[]).unwrap();
-    assert_eq!(tools(&proposal), ["rust@>=1.99"]);
+    assert_eq!(proposal.tools(), ["rust@>=1.99"]);
     assert!(commands(&proposal).contains(&"cargo build --release --package b".to_owned()));
     for (variable, value) in [
         ("NIXPACKS_CARGO_WORKSPACE", "c"),
@@ -115,7 +101,7 @@ fn a_workspace_builds_its_first_program_or_the_named_one() {
         ("NIXPACKS_RUST_BIN", "c"),
     ] {
         let proposal = propose(WORKSPACE, &[(variable, value)]).unwrap();
-        assert_eq!(tools(&proposal), ["rust@1.96"]);
+        assert_eq!(proposal.tools(), ["rust@1.96"]);
         assert_eq!(proposal.plan.start.unwrap().cmd.unwrap(), "./bin/c");
     }
     let error = propose(WORKSPACE, &[("NIXPACKS_CARGO_WORKSPACE", "z")]).unwrap_err();
@@ -136,10 +122,12 @@ fn version_files_come_before_manifests() {
         ("rust-toolchain", "1.82\n"),
         ("rust-toolchain.toml", "[toolchain]\nchannel = \"1.83\"\n"),
     ];
-    assert_eq!(tools(&propose(&all, &[]).unwrap()), ["rust@1.83"]);
-    assert_eq!(tools(&propose(&all[..5], &[]).unwrap()), ["rust@1.82"]);
+    assert_eq!(propose(&all, &[]).unwrap().tools(), ["rust@1.83"]);
+    assert_eq!(propose(&all[..5], &[]).unwrap().tools(), ["rust@1.82"]);
     assert_eq!(
-        tools(&propose(&all, &[("NIXPACKS_RUST_VERSION", "1.80")]).unwrap()),
+        propose(&all, &[("NIXPACKS_RUST_VERSION", "1.80")])
+            .unwrap()
+            .tools(),
         ["rust@1.80"]
     );
 }
@@ -150,7 +138,7 @@ fn crates_of_the_system_bring_libraries_unless_they_bring_the_source() {
         [[package]]\nname = \"pkg-config\"\n[[package]]\nname = \"libsqlite3-sys\"\ndependencies = [\"cc\"]\n";
     let proposal = propose(&[PACKAGE, MAIN, ("Cargo.lock", lock)], &[]).unwrap();
     assert_eq!(
-        tools(&proposal),
+        proposal.tools(),
         [
             "rust@1.96",
             "gcc",

@@ -1,19 +1,6 @@
 use super::*;
 use crate::languages::proposed;
 
-fn tools(proposal: &Proposal) -> Vec<String> {
-    proposal.plan.phases["setup"].nix_pkgs.clone().unwrap()
-}
-
-fn commands(proposal: &Proposal) -> Vec<String> {
-    proposal.plan.phases["build"].cmds.clone().unwrap()
-}
-
-fn start(proposal: &Proposal) -> (String, Vec<String>) {
-    let start = proposal.plan.start.clone().unwrap();
-    (start.cmd.unwrap(), start.only_include_files.unwrap())
-}
-
 const PACKAGER: (&str, &str) = (
     "project/plugins.sbt",
     "// addSbtPlugin(\"com.eed3si9n\" % \"sbt-assembly\" % \"2.3.1\")\naddSbtPlugin(\"com.github.sbt\" % \"sbt-native-packager\" % \"1.11.7\")\n",
@@ -28,9 +15,9 @@ const SBT: (&str, &str) = (PROPERTIES, "sbt.version=1.12.9\n");
 fn the_script_of_stage_has_the_name_of_the_project() {
     let build = "ThisBuild / scalaVersion := \"3.3.7\"\n\nlazy val root = (project in file(\".\"))\n  .enablePlugins(JavaAppPackaging)\n  .settings(\n    name := \"Tide Tables\", // name := \"no\"\n  )\n";
     let proposal = proposed(&Scala, &[(BUILD, build), PACKAGER, SBT], &[]);
-    assert_eq!(tools(&proposal), ["jdk@21", "sbt@1.12.9", "jre@21", "mawk"]);
-    assert_eq!(commands(&proposal), ["sbt stage"]);
-    let (command, files) = start(&proposal);
+    assert_eq!(proposal.tools(), ["jdk@21", "sbt@1.12.9", "jre@21", "mawk"]);
+    assert_eq!(proposal.commands("build"), ["sbt stage"]);
+    let (command, files) = proposal.started();
     assert_eq!(command, "./target/universal/stage/bin/tide-tables");
     assert_eq!(files, ["target/universal/stage"]);
 }
@@ -39,8 +26,8 @@ fn the_script_of_stage_has_the_name_of_the_project() {
 fn settings_without_a_project_are_those_of_the_root() {
     let build = "name := appName\nval appName = \"x\"\nscalaVersion := \"2.12.10\"\nenablePlugins(JavaServerAppPackaging)\nexecutableScriptName := \"main\"\nTest / name := \"no\"\n";
     let proposal = proposed(&Scala, &[(BUILD, build), PACKAGER], &[]);
-    assert_eq!(start(&proposal).0, "./target/universal/stage/bin/main");
-    assert_eq!(tools(&proposal), ["jdk@11", "sbt@1", "jre@11", "mawk"]);
+    assert_eq!(proposal.started().0, "./target/universal/stage/bin/main");
+    assert_eq!(proposal.tools(), ["jdk@11", "sbt@1", "jre@11", "mawk"]);
 }
 
 #[test]
@@ -51,9 +38,9 @@ fn the_project_that_is_packed_is_the_program() {
         "addSbtPlugin(\"org.playframework\" % \"sbt-plugin\" % \"3.0.6\")",
     );
     let proposal = proposed(&Scala, &[(BUILD, build), play, SBT], &[]);
-    assert_eq!(commands(&proposal), ["sbt web/stage"]);
+    assert_eq!(proposal.commands("build"), ["sbt web/stage"]);
     assert_eq!(
-        start(&proposal).0,
+        proposal.started().0,
         "./modules/web/target/universal/stage/bin/web -Dhttp.port=$PORT -Dpidfile.path=/dev/null"
     );
     assert_eq!(proposal.metadata, ["scala", "play"]);
@@ -64,7 +51,7 @@ fn a_script_that_only_sbt_can_name_is_found_by_the_shell() {
     let build = "name := sys.env(\"NAME\")\n";
     let proposal = proposed(&Scala, &[(BUILD, build), PACKAGER], &[]);
     assert_eq!(
-        start(&proposal).0,
+        proposal.started().0,
         "$(ls -1 ./target/universal/stage/bin/* | grep -v '\\.bat$' | head -n 1)"
     );
 }
@@ -73,9 +60,9 @@ fn a_script_that_only_sbt_can_name_is_found_by_the_shell() {
 fn assembly_makes_one_jar() {
     let build = "lazy val server = project.settings(\n  name := \"Shop\",\n  version := \"1.2\",\n  scalaVersion := \"2.13.16\",\n  assembly / mainClass := Some(\"a.B\")\n)\n";
     let proposal = proposed(&Scala, &[(BUILD, build), ASSEMBLY, SBT], &[]);
-    assert_eq!(commands(&proposal), ["sbt server/assembly"]);
+    assert_eq!(proposal.commands("build"), ["sbt server/assembly"]);
     assert_eq!(
-        start(&proposal).0,
+        proposal.started().0,
         "java $JAVA_OPTS -jar server/target/scala-2.13/Shop-assembly-1.2.jar"
     );
     let build = build
@@ -85,8 +72,8 @@ fn assembly_makes_one_jar() {
             "\"1.2\", assembly / assemblyJarName := s\"${name.value}.jar\",",
         );
     let proposal = proposed(&Scala, &[(BUILD, &build), ASSEMBLY, SBT], &[]);
-    assert_eq!(commands(&proposal), ["sbt assembly"]);
-    let (command, files) = start(&proposal);
+    assert_eq!(proposal.commands("build"), ["sbt assembly"]);
+    let (command, files) = proposal.started();
     assert!(
         command.starts_with("java $JAVA_OPTS -jar $(ls -1 target/scala-2.13/*.jar |"),
         "{command}"
@@ -98,10 +85,10 @@ fn assembly_makes_one_jar() {
 fn without_a_packaging_plugin_the_class_path_is_copied() {
     let proposal = proposed(&Scala, &[(BUILD, ""), SBT], &[]);
     assert!(
-        commands(&proposal)[1]
+        proposal.commands("build")[1]
             .contains("'export Runtime/fullClasspathAsJars' 'show Compile/mainClass'")
     );
-    let (command, files) = start(&proposal);
+    let (command, files) = proposal.started();
     assert_eq!(command, "java $JAVA_OPTS @target/app/arguments");
     assert_eq!(files, ["target/app/arguments", "target/app/lib"]);
 }
@@ -114,7 +101,7 @@ fn sbt_2_keeps_all_targets_together() {
         PACKAGER,
         (PROPERTIES, "sbt.version = 2.0.1\n"),
     ];
-    let (command, files) = start(&proposed(&Scala, &files, &[]));
+    let (command, files) = proposed(&Scala, &files, &[]).started();
     assert_eq!(
         command,
         "$(ls -1 ./target/out/jvm/scala-*/*/universal/stage/bin/a | grep -v '\\.bat$' | head -n 1)"
@@ -128,14 +115,14 @@ fn the_jdk_is_one_that_sbt_and_scala_run_on() {
         (BUILD, "scalaVersion := \"2.13.16\""),
         (PROPERTIES, "sbt.version=1.8.2"),
     ];
-    assert_eq!(tools(&proposed(&Scala, &old, &[]))[0], "jdk@17");
+    assert_eq!(proposed(&Scala, &old, &[]).tools()[0], "jdk@17");
     assert_eq!(
-        tools(&proposed(&Scala, &old, &[("NIXPACKS_JDK_VERSION", "11")]))[0],
+        proposed(&Scala, &old, &[("NIXPACKS_JDK_VERSION", "11")]).tools()[0],
         "jdk@11"
     );
     let older = [(BUILD, ""), (PROPERTIES, "sbt.version=0.13.18")];
     assert_eq!(
-        tools(&proposed(&Scala, &older, &[])),
+        proposed(&Scala, &older, &[]).tools(),
         ["jdk@8", "sbt@1", "jre@8"]
     );
     let newer = [
@@ -145,5 +132,5 @@ fn the_jdk_is_one_that_sbt_and_scala_run_on() {
         ),
         SBT,
     ];
-    assert_eq!(tools(&proposed(&Scala, &newer, &[]))[0], "jdk@25");
+    assert_eq!(proposed(&Scala, &newer, &[]).tools()[0], "jdk@25");
 }
