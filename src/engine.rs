@@ -7,7 +7,7 @@ pub mod docker;
 pub mod fake;
 pub mod native;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -205,6 +205,29 @@ impl Drop for Listening {
     }
 }
 
+/// The last lines of a command, for its error: however much it writes, few are kept.
+#[derive(Debug, Default)]
+pub struct Tail(VecDeque<String>);
+
+impl Tail {
+    /// How many lines are kept.
+    pub const LINES: usize = 50;
+
+    /// Adds a line.
+    pub fn push(&mut self, line: &str) {
+        if self.0.len() == Self::LINES {
+            self.0.pop_front();
+        }
+        self.0.push_back(line.to_owned());
+    }
+
+    /// At most so many of the last lines, in their order.
+    pub fn last(self, count: usize) -> Vec<String> {
+        let skipped = self.0.len().saturating_sub(count);
+        self.0.into_iter().skip(skipped).collect()
+    }
+}
+
 /// Takes a command's output, a line at a time.
 pub type Output<'a> = dyn FnMut(Stream, &[u8]) + Send + 'a;
 
@@ -217,4 +240,19 @@ pub trait Engine: Sync {
         interrupt: &Interrupt,
         output: &mut Output<'_>,
     ) -> Result<Outcome, EngineError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_much_output_few_lines_are_kept() {
+        let mut tail = Tail::default();
+        for number in 0..1000 {
+            tail.push(&number.to_string());
+        }
+        assert_eq!(tail.0.len(), Tail::LINES);
+        assert_eq!(tail.last(2), ["998", "999"]);
+    }
 }

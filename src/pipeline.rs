@@ -18,7 +18,7 @@ mod secrets;
 mod source;
 mod start;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -27,12 +27,12 @@ use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
 use crate::engine::docker::DaemonError;
-use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams};
+use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams, Tail};
 use crate::environment::{EnvironmentError, EnvironmentRequest, RootJob, RootRunner, Sources};
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
 
-pub use daemon::{Builder, DaemonOptions};
+pub use daemon::Builder;
 pub use secrets::{Secret, Secrets};
 pub use source::SourceError;
 
@@ -242,15 +242,7 @@ impl Build<'_> {
             layers_written: layers.written,
             image,
         };
-        self.report.event(Event::Finished {
-            digest: built.image.manifest_digest.clone(),
-            size: built.image.size,
-            unpacked_size: built.image.unpacked_size,
-            names: built.names.clone(),
-            phases_run: built.phases_run,
-            layers_written: built.layers_written,
-        });
-        Ok(built)
+        Ok(self.finished(built))
     }
 
     fn plan(&self) -> Result<(Repo, Planned), PipelineError> {
@@ -309,15 +301,22 @@ impl Build<'_> {
             .to_string()
     }
 
+    /// Tells that an image is there.
+    fn finished(&self, built: Built) -> Built {
+        self.report.event(Event::Finished {
+            digest: built.image.manifest_digest.clone(),
+            size: built.image.size,
+            unpacked_size: built.image.unpacked_size,
+            names: built.names.clone(),
+            phases_run: built.phases_run,
+            layers_written: built.layers_written,
+        });
+        built
+    }
+
     /// Runs the `postPackage` hooks inside the finished image.
     fn smoke_test(&self, plan: &BuildPlan, image: &WrittenImage) -> Result<(), PipelineError> {
-        let hooks = plan.hooks.clone().unwrap_or_default();
-        for command in hooks.post_package.unwrap_or_default() {
-            let step = Step::start(
-                self.report,
-                "postPackage",
-                format!("postPackage: {command}"),
-            );
+        self.each_post_package(plan, |command, step| {
             let container = run::Container {
                 cache: self.cache,
                 store: self.store,
@@ -325,7 +324,28 @@ impl Build<'_> {
                 report: self.report,
                 interrupt: self.interrupt,
             };
-            container.smoke_test(&image.manifest_digest, &command, step.name())?;
+            container.smoke_test(&image.manifest_digest, command, step)
+        })
+    }
+
+    /// Runs each of the `postPackage` hooks, which is given with its step's name.
+    fn each_post_package(
+        &self,
+        plan: &BuildPlan,
+        run: impl Fn(&str, &str) -> Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        let hooks = plan.hooks.as_ref();
+        for command in hooks
+            .and_then(|hooks| hooks.post_package.as_ref())
+            .into_iter()
+            .flatten()
+        {
+            let step = Step::start(
+                self.report,
+                "postPackage",
+                format!("postPackage: {command}"),
+            );
+            run(command, step.name())?;
             step.finish(false, "");
         }
         Ok(())
@@ -415,27 +435,6 @@ fn asset_path(folder: &Path, name: &str) -> Result<PathBuf, PipelineError> {
         Ok(folder.join(inside))
     } else {
         Err(PipelineError::AssetName(name.to_owned()))
-    }
-}
-
-/// The last lines of a command, for its error: however much it writes, few are kept.
-#[derive(Default)]
-struct Tail(VecDeque<String>);
-
-impl Tail {
-    /// How many lines are kept.
-    const LINES: usize = 50;
-
-    fn push(&mut self, line: &str) {
-        if self.0.len() == Self::LINES {
-            self.0.pop_front();
-        }
-        self.0.push_back(line.to_owned());
-    }
-
-    fn last(self, count: usize) -> Vec<String> {
-        let skipped = self.0.len().saturating_sub(count);
-        self.0.into_iter().skip(skipped).collect()
     }
 }
 
@@ -546,16 +545,6 @@ mod tests {
         for bad in ["../x", "/etc/passwd", "a/../../b", ""] {
             assert!(asset_path(Path::new("assets"), bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn of_much_output_few_lines_are_kept() {
-        let mut tail = Tail::default();
-        for number in 0..1000 {
-            tail.push(&number.to_string());
-        }
-        assert_eq!(tail.0.len(), Tail::LINES);
-        assert_eq!(tail.last(2), ["998", "999"]);
     }
 
     #[test]

@@ -173,34 +173,15 @@ struct Daemon {
 
 impl Daemon {
     fn start() -> Option<Self> {
-        if !common::have("dockerd") || !common::have("docker") {
-            return None;
-        }
-        if !common::is_root() {
-            common::skip("only root starts a Docker daemon");
+        if !common::can_start_dockerd() {
             return None;
         }
         let home = tempfile::tempdir().unwrap();
-        let path = |name: &str| home.path().join(name).display().to_string();
-        let search = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         let mut command = Command::new("dockerd");
         command
-            .args(["--host", &format!("unix://{}", path("docker.sock"))])
-            .args([
-                "--data-root",
-                &path("data"),
-                "--exec-root",
-                &path("exec"),
-                "--pidfile",
-                &path("pid"),
-            ])
-            .args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--storage-driver=vfs",
-            ])
-            .env("PATH", search);
+            .args(common::dockerd_arguments(home.path()))
+            .arg("--storage-driver=vfs")
+            .env("PATH", common::search_path_of_root());
         let process = common::Running::start(&mut command);
         let mut daemon = Self { process, home };
         daemon

@@ -35,15 +35,10 @@ impl Daemon {
     }
 
     fn start() -> Option<Self> {
-        if !common::have("dockerd") || !common::have("docker") {
-            return None;
-        }
-        if !common::is_root() {
-            common::skip("only root starts a Docker daemon");
+        if !common::can_start_dockerd() {
             return None;
         }
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let path = |name: &str| home.path().join(name).display().to_string();
         // Values that live as long as the process are never dropped, so somebody else has to end the daemon after it.
         let script = "dockerd \"$@\" & daemon=$!; tail --pid=\"$0\" -f /dev/null; kill $daemon; wait $daemon; \
             umount -l \"$HOME_OF_DAEMON\"/exec/netns/* \"$HOME_OF_DAEMON/data\" 2>/dev/null; \
@@ -51,21 +46,9 @@ impl Daemon {
         let mut command = Command::new("bash");
         command
             .args(["-c", script, &std::process::id().to_string()])
-            .args(["--host", &format!("unix://{}", path("docker.sock"))])
-            .args([
-                "--data-root",
-                &path("data"),
-                "--exec-root",
-                &path("exec"),
-                "--pidfile",
-                &path("pid"),
-            ])
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+            .args(common::dockerd_arguments(home.path()))
             .env("HOME_OF_DAEMON", home.path())
-            .env(
-                "PATH",
-                std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin",
-            );
+            .env("PATH", common::search_path_of_root());
         let mut process = common::Running::start(&mut command);
         process.wait_for_output("API listen on", Duration::from_secs(60));
         Some(Self {

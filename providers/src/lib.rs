@@ -30,6 +30,7 @@ pub use overrides::Overrides;
 pub use plan::{BuildPlan, Healthcheck, Hooks, ImageSettings, List, Phase, PlanError, Start};
 pub use provider::{Claim, Decision, Evidence, Proposal, Provider, Request, Strength};
 pub use repo::{Counts, DirEntry, Entry, EntryKind, FileKind, MANIFEST_LIMIT, Repo, RepoError};
+pub use template::environment as template_environment;
 
 use overrides::Layers;
 

@@ -19,6 +19,11 @@ pub(crate) fn render(
 }
 
 fn fill(text: &str, values: Value) -> Result<String, minijinja::Error> {
+    environment()?.render_str(text, values)
+}
+
+/// What templates are filled in by; whoever has more filters adds them.
+pub fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut syntax = SyntaxConfig::builder();
     let syntax = syntax
         .trim_blocks(true)
@@ -27,5 +32,5 @@ fn fill(text: &str, values: Value) -> Result<String, minijinja::Error> {
         .build()?;
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
-    environment.render_str(text, values)
+    Ok(environment)
 }

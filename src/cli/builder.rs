@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::engine::docker::{
-    Address, BuildKit, DEFAULT_SOCKET, DaemonError, Engine, Exported, Host, Typed, parse_typed,
+    Address, BuildKit, DEFAULT_SOCKET, DaemonError, DaemonOptions, Engine, Exported, Host, Typed,
+    parse_typed,
 };
-use crate::pipeline::{Builder, DaemonOptions};
+use crate::pipeline::Builder;
 use crate::report::{Event, Report};
 
 /// Which engine builds.

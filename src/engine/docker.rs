@@ -27,7 +27,7 @@ use crate::report::Stream;
 pub use api::{Engine, Loaded};
 pub use context::{ContextBody, ContextFile};
 pub use host::{Address, Host};
-pub use request::{Exported, ImageBuild, Typed, parse_typed};
+pub use request::{DaemonOptions, Exported, ImageBuild, Typed, parse_typed};
 
 /// Where Docker Engine listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";

@@ -98,13 +98,7 @@ pub(super) fn realise(
     runner: &dyn RootRunner,
     report: &dyn Report,
 ) -> Result<Roots, EnvironmentError> {
-    let context = Context {
-        lock,
-        sources,
-        cache,
-        report,
-        client: Client::default(),
-    };
+    let context = Context::new(lock, sources, cache, report);
     let keys = Keys::of(lock);
     context.download_missing(&keys)?;
     // Unpacking toolchains and run roots needs no runner, so it goes beside the scripts.
@@ -117,6 +111,23 @@ pub(super) fn realise(
         installed.and(unpacked)
     })?;
     Ok(context.roots(&keys))
+}
+
+impl<'a> Context<'a> {
+    fn new(
+        lock: &'a LockedEnvironment,
+        sources: &'a Sources,
+        cache: &'a Cache,
+        report: &'a dyn Report,
+    ) -> Self {
+        Self {
+            lock,
+            sources,
+            cache,
+            report,
+            client: Client::default(),
+        }
+    }
 }
 
 impl Context<'_> {
@@ -161,23 +172,29 @@ impl Context<'_> {
             (keys.run.as_ref(), &lock.run),
             (keys.build.as_ref(), &lock.build),
         ];
-        let mut packages: BTreeMap<&str, &DebianPackage> = BTreeMap::new();
-        for (key, set) in sets {
-            if key.is_some_and(|key| !self.has(key)) {
-                packages.extend(set.iter().map(|package| (package.sha256.as_str(), package)));
-            }
-        }
+        let missing = sets
+            .into_iter()
+            .filter(|(key, _)| key.is_some_and(|key| !self.has(key)));
+        self.download_sets(missing.map(|(_, set)| set.as_slice()), keys)
+    }
+
+    /// Downloads what the cache does not have of sets of packages, and of toolchains that are not there.
+    fn download_sets<'s>(
+        &'s self,
+        sets: impl Iterator<Item = &'s [DebianPackage]>,
+        keys: &Keys,
+    ) -> Result<(), EnvironmentError> {
+        // A package may be in several sets.
+        let packages: BTreeMap<&str, &DebianPackage> = sets
+            .flatten()
+            .map(|package| (package.sha256.as_str(), package))
+            .collect();
         let mut wanted: Vec<Wanted<'_>> = packages.into_values().map(Wanted::Package).collect();
-        for (toolchain, key) in lock.toolchains.iter().zip(&keys.toolchains) {
+        for (toolchain, key) in self.lock.toolchains.iter().zip(&keys.toolchains) {
             if !self.has(key) {
                 wanted.extend(toolchain.artifacts.iter().map(Wanted::Artifact));
             }
         }
-        self.download_wanted(wanted)
-    }
-
-    /// Downloads what the cache does not have.
-    fn download_wanted(&self, mut wanted: Vec<Wanted<'_>>) -> Result<(), EnvironmentError> {
         wanted.retain(|wanted| {
             wanted
                 .promise()

@@ -15,7 +15,7 @@ use super::secrets::{Secret, fingerprint};
 use super::{Build, Built, PipelineError, authorities};
 use crate::engine::Exit;
 use crate::engine::docker::{
-    BuildKit, DaemonError, Engine, Exported, ImageBuild, Loaded, Message, Typed,
+    BuildKit, DaemonError, DaemonOptions, Engine, Exported, ImageBuild, Loaded, Message,
 };
 use crate::image::WrittenImage;
 use crate::report::{Event, Step};
@@ -28,27 +28,6 @@ pub enum Builder {
     Classic(Engine),
     /// buildkitd.
     BuildKit(BuildKit),
-}
-
-/// What a daemon is told beyond the plan.
-#[derive(Debug, Clone, Default)]
-pub struct DaemonOptions {
-    /// `linux/amd64`.
-    pub platform: Option<String>,
-    /// `name:address`; nixpacks gives such builds the host's network.
-    pub add_hosts: Vec<String>,
-    /// `host` or `none`.
-    pub network: Option<String>,
-    /// Bytes.
-    pub memory: Option<i64>,
-    /// Microseconds in a tenth of a second.
-    pub cpu_quota: Option<i64>,
-    /// Where steps of other builds are found.
-    pub cache_from: Vec<Typed>,
-    /// Where steps are kept for others.
-    pub cache_to: Vec<Typed>,
-    /// Where the image goes.
-    pub export: Exported,
 }
 
 impl Build<'_> {
@@ -67,8 +46,6 @@ impl Build<'_> {
         let mut files = source_files(&context.source)?;
         files.extend(context.files);
         let mut arguments = context.dockerfile.arguments;
-        let mut labels = context.dockerfile.labels;
-        labels.extend(self.options.labels.clone());
         let mut secrets = self.secrets_of(&context.plan, &mut arguments)?;
         if let Some(pem) = authorities::of_host().and_then(|path| std::fs::read(path).ok()) {
             secrets.insert(super::dockerfile::AUTHORITIES.to_owned(), pem);
@@ -78,17 +55,11 @@ impl Build<'_> {
             dockerfile: Path::new(FOLDER).join("Dockerfile"),
             names: self.options.names.clone(),
             arguments,
-            labels,
+            // Those of this build that a file can hold are in it.
+            labels: context.dockerfile.labels,
             secrets,
             no_cache: self.options.no_cache,
-            platform: options.platform.clone(),
-            add_hosts: options.add_hosts.clone(),
-            network: options.network.clone(),
-            memory: options.memory,
-            cpu_quota: options.cpu_quota,
-            cache_from: options.cache_from.clone(),
-            cache_to: options.cache_to.clone(),
-            export: options.export.clone(),
+            options: options.clone(),
             shared_key: self.mount_scope(),
         };
         let (digest, phases_run) = self.build_there(builder, request)?;
@@ -100,15 +71,7 @@ impl Build<'_> {
             phases_run,
             layers_written: 0,
         };
-        self.report.event(Event::Finished {
-            digest: built.image.manifest_digest.clone(),
-            size: built.image.size,
-            unpacked_size: built.image.unpacked_size,
-            names: built.names.clone(),
-            phases_run: built.phases_run,
-            layers_written: built.layers_written,
-        });
-        Ok(built)
+        Ok(self.finished(built))
     }
 
     /// What a builder cannot do is said before it works for minutes.
@@ -257,33 +220,25 @@ impl Build<'_> {
         else {
             return Ok(());
         };
-        let hooks = plan.hooks.clone().unwrap_or_default();
-        for command in hooks.post_package.unwrap_or_default() {
-            let step = Step::start(
-                self.report,
-                "postPackage",
-                format!("postPackage: {command}"),
-            );
-            let (code, tail) =
-                engine.run(name, &command, self.interrupt, &mut |stream, line| {
-                    self.report.event(Event::Output {
-                        step: step.name().to_owned(),
-                        stream,
-                        line: line.to_owned(),
-                    });
-                })?;
-            if code != 0 {
-                return Err(PipelineError::PhaseFailed {
-                    phase: "postPackage".to_owned(),
-                    command,
-                    exit: Exit::Code(code),
-                    tail,
-                    carriage_return: false,
+        self.each_post_package(plan, |command, step| {
+            let (code, tail) = engine.run(name, command, self.interrupt, &mut |stream, line| {
+                self.report.event(Event::Output {
+                    step: step.to_owned(),
+                    stream,
+                    line: line.to_owned(),
                 });
+            })?;
+            if code == 0 {
+                return Ok(());
             }
-            step.finish(false, "");
-        }
-        Ok(())
+            Err(PipelineError::PhaseFailed {
+                phase: "postPackage".to_owned(),
+                command: command.to_owned(),
+                exit: Exit::Code(code),
+                tail,
+                carriage_return: false,
+            })
+        })
     }
 
     /// Hands an image of the store to Docker Engine.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use globset::Glob;
-use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
+use minijinja::{Value, context};
 use packwright_providers::{BuildPlan, Healthcheck};
 use serde::Serialize;
 
@@ -371,14 +371,7 @@ fn pattern(glob: &str) -> Result<String, PipelineError> {
 /// Fills in a template of this program.
 pub fn render(template: &str, values: Value) -> Result<String, PipelineError> {
     let fill = || {
-        let mut syntax = SyntaxConfig::builder();
-        let syntax = syntax
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true)
-            .build()?;
-        let mut environment = Environment::new();
-        environment.set_syntax(syntax);
+        let mut environment = packwright_providers::template_environment()?;
         environment.add_filter("json", |value: Value| json(&value));
         environment.add_filter("quote", |value: String| quoted(&value));
         environment.render_str(template, values)

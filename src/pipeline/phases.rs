@@ -15,9 +15,9 @@ use super::authorities::network_binds;
 use super::removals::Removals;
 use super::secrets::{Secret, fingerprint};
 use super::source::{APP, SourceFile, SourceTree};
-use super::{Build, PipelineError, Tail};
+use super::{Build, PipelineError};
 use crate::cache::{Key, Kind, Lock};
-use crate::engine::{Bind, Exit, Job, Network, Streams};
+use crate::engine::{Bind, Exit, Job, Network, Streams, Tail};
 use crate::environment::Roots;
 use crate::report::{Event, Step};
 

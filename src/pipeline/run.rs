@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{PipelineError, Tail};
+use super::PipelineError;
 use crate::cache::{Cache, Key, Kind};
-use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Streams};
+use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Streams, Tail};
 use crate::image::{ImageStore, RuntimeConfig};
 use crate::report::{Report, Step};
 

@@ -445,7 +445,7 @@ pub fn env_arguments(env: &BTreeMap<String, String>) -> Vec<String> {
 
 /// Whether a tool is there. In CI its absence is a failure; elsewhere the test says that it was skipped.
 pub fn have(tool: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let path = search_path_of_root();
     if path
         .split(':')
         .any(|folder| Path::new(folder).join(tool).is_file())
@@ -463,6 +463,38 @@ pub fn skip(why: &str) {
         "in CI nothing is skipped: {why}"
     );
     eprintln!("SKIPPED: {why}");
+}
+
+/// Whether a test can start a Docker daemon of its own; says why not.
+pub fn can_start_dockerd() -> bool {
+    if !have("dockerd") || !have("docker") {
+        return false;
+    }
+    if !is_root() {
+        skip("only root starts a Docker daemon");
+        return false;
+    }
+    true
+}
+
+/// Arguments of a Docker daemon that keeps everything in one folder and leaves the machine's network alone.
+pub fn dockerd_arguments(home: &Path) -> Vec<String> {
+    let path = |name: &str| home.join(name).display().to_string();
+    [
+        format!("--host=unix://{}", path("docker.sock")),
+        format!("--data-root={}", path("data")),
+        format!("--exec-root={}", path("exec")),
+        format!("--pidfile={}", path("pid")),
+        "--bridge=none".to_owned(),
+        "--iptables=false".to_owned(),
+        "--ip6tables=false".to_owned(),
+    ]
+    .into()
+}
+
+/// `PATH` with the administrator's folders, which need not be on it.
+pub fn search_path_of_root() -> String {
+    std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin"
 }
 
 /// Whether this process is root: some tests need mounts, devices or other users.

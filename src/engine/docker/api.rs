@@ -26,7 +26,7 @@ use super::filesync::with_folders;
 use super::host::{Address, Host, Stream};
 use super::request::ImageBuild;
 use super::{DaemonError, Message, Teller, buildkit, progress, wait};
-use crate::engine::Interrupt;
+use crate::engine::{Interrupt, Tail};
 use crate::report;
 
 /// For calls that a healthy daemon answers at once.
@@ -138,15 +138,16 @@ impl Engine {
         let options = BuildImageOptions {
             dockerfile: build.dockerfile.to_string_lossy().into_owned(),
             t: build.names.first().cloned(),
-            extrahosts: (!build.add_hosts.is_empty()).then(|| build.add_hosts.join(",")),
+            extrahosts: (!build.options.add_hosts.is_empty())
+                .then(|| build.options.add_hosts.join(",")),
             nocache: build.no_cache,
             cachefrom: registries(&build),
-            memory: small("--memory", build.memory)?,
-            cpuquota: small("--cpu-quota", build.cpu_quota)?,
+            memory: small("--memory", build.options.memory)?,
+            cpuquota: small("--cpu-quota", build.options.cpu_quota)?,
             buildargs: Some(pairs(&build.arguments)),
             labels: Some(pairs(&build.labels)),
-            networkmode: build.network.clone(),
-            platform: build.platform.clone().unwrap_or_default(),
+            networkmode: build.options.network.clone(),
+            platform: build.options.platform.clone().unwrap_or_default(),
             forcerm: true,
             ..BuildImageOptions::default()
         };
@@ -294,7 +295,7 @@ impl Engine {
             .stderr(true)
             .build();
         let mut logs = self.docker.logs(id, Some(options));
-        let mut tail = Vec::new();
+        let mut tail = Tail::default();
         while let Some(log) = next(&mut logs, interrupt).await? {
             let log = log.map_err(protocol)?;
             let stream = match log {
@@ -303,7 +304,7 @@ impl Engine {
             };
             for line in String::from_utf8_lossy(&log.into_bytes()).lines() {
                 output(stream, line);
-                tail.push(line.to_owned());
+                tail.push(line);
             }
         }
         let mut ends = self.docker.wait_container(id, None::<WaitContainerOptions>);
@@ -313,8 +314,7 @@ impl Engine {
             Some(Err(error)) => return Err(protocol(error)),
             None => 0,
         };
-        let skipped = tail.len().saturating_sub(50);
-        Ok((i32::try_from(code).unwrap_or(1), tail.split_off(skipped)))
+        Ok((i32::try_from(code).unwrap_or(1), tail.last(Tail::LINES)))
     }
 
     /// A stream to the buildkitd in a container.
@@ -454,6 +454,7 @@ fn split(name: &str) -> (&str, &str) {
 
 fn registries(build: &ImageBuild) -> Option<Vec<String>> {
     let references = build
+        .options
         .cache_from
         .iter()
         .filter_map(|(_, attributes)| attributes.get("ref").cloned());
@@ -527,7 +528,7 @@ struct Classic {
     title: String,
     cached: bool,
     rest: String,
-    tail: std::collections::VecDeque<String>,
+    tail: Tail,
     seen: BTreeSet<String>,
 }
 
@@ -552,7 +553,7 @@ impl Classic {
                 let phase = command.is_some();
                 self.title = command.unwrap_or_else(|| instruction.chars().take(160).collect());
                 self.cached = false;
-                self.tail.clear();
+                self.tail = Tail::default();
                 let title = self.title.clone();
                 tell(Message::Started {
                     step: step.clone(),
@@ -567,10 +568,7 @@ impl Classic {
             && !line.starts_with(" ---> ")
             && !line.is_empty()
         {
-            if self.tail.len() == 50 {
-                self.tail.pop_front();
-            }
-            self.tail.push_back(line.to_owned());
+            self.tail.push(line);
             let stream = report::Stream::Stdout;
             tell(Message::Output {
                 step: step.clone(),
@@ -596,7 +594,7 @@ impl Classic {
         DaemonError::Build {
             step: std::mem::take(&mut self.title),
             reason: error.to_string(),
-            tail: self.tail.drain(..).collect(),
+            tail: std::mem::take(&mut self.tail).last(Tail::LINES),
         }
     }
 }

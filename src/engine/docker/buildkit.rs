@@ -44,16 +44,16 @@ pub(super) enum Kind<'a> {
 /// Builds, tells what happens, and returns the image's digest when the result is where it should be; empty for what has none.
 pub(super) async fn build(
     kind: Kind<'_>,
-    build: ImageBuild,
+    mut build: ImageBuild,
     interrupt: &Interrupt,
     tell: &mut Teller<'_>,
 ) -> Result<String, DaemonError> {
     let id = new_id();
     let session = Session {
-        context: ContextServer::new(build.files.clone(), &build.dockerfile),
-        secrets: build.secrets.clone(),
+        context: ContextServer::new(std::mem::take(&mut build.files), &build.dockerfile),
+        secrets: std::mem::take(&mut build.secrets),
         credentials: Credentials::discover(),
-        output: build.export.file().map(Path::to_owned),
+        output: build.options.export.file().map(Path::to_owned),
     };
     let methods = session::methods(session.output.is_some());
     let (channel, serving) = match kind {
@@ -216,23 +216,25 @@ fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest
     if build.no_cache {
         set("no-cache", String::new());
     }
-    if let Some(platform) = &build.platform {
+    if let Some(platform) = &build.options.platform {
         set("platform", platform.clone());
     }
-    if !build.add_hosts.is_empty() {
+    if !build.options.add_hosts.is_empty() {
         let hosts: Vec<String> = build
+            .options
             .add_hosts
             .iter()
             .map(|host| host.replacen(':', "=", 1))
             .collect();
         set("add-hosts", hosts.join(","));
     }
-    if let Some(network) = &build.network {
+    if let Some(network) = &build.options.network {
         set("force-network-mode", network.clone());
     }
-    if !build.cache_from.is_empty() {
+    if !build.options.cache_from.is_empty() {
         // It is the frontend that looks for them: the old ones know references alone.
         let imports: Vec<serde_json::Value> = build
+            .options
             .cache_from
             .iter()
             .map(|(kind, attributes)| serde_json::json!({ "Type": kind, "Attrs": attributes }))
@@ -242,6 +244,7 @@ fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest
             serde_json::Value::from(imports).to_string(),
         );
         let references = build
+            .options
             .cache_from
             .iter()
             .filter(|(kind, _)| kind == "registry");
@@ -254,7 +257,7 @@ fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest
         r#type: kind.clone(),
         attrs: attributes.clone().into_iter().collect(),
     };
-    let host_network = build.network.as_deref() == Some("host");
+    let host_network = build.options.network.as_deref() == Some("host");
     let (exporter, exporter_attributes) = exporter(build);
     SolveRequest {
         r#ref: reference.to_owned(),
@@ -264,8 +267,8 @@ fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest
         frontend: "dockerfile.v0".to_owned(),
         frontend_attrs: attributes.into_iter().collect(),
         cache: Some(CacheOptions {
-            exports: build.cache_to.iter().map(entry).collect(),
-            imports: build.cache_from.iter().map(entry).collect(),
+            exports: build.options.cache_to.iter().map(entry).collect(),
+            imports: build.options.cache_from.iter().map(entry).collect(),
             ..CacheOptions::default()
         }),
         entitlements: host_network
@@ -278,7 +281,7 @@ fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest
 
 fn exporter(build: &ImageBuild) -> (String, HashMap<String, String>) {
     let mut attributes = HashMap::from([("name".to_owned(), build.names.join(","))]);
-    let exporter = match &build.export {
+    let exporter = match &build.options.export {
         Exported::Engine => "moby",
         Exported::Registry => {
             attributes.insert("push".to_owned(), "true".to_owned());

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
 
 use super::{DaemonError, Message, Teller};
+use crate::engine::Tail;
 use crate::report::Stream;
-
-/// Lines that are kept of a step, for its error.
-const TAIL: usize = 50;
 
 #[derive(Default)]
 struct Known {
@@ -16,7 +14,7 @@ struct Known {
     started: bool,
     ended: bool,
     failed: bool,
-    tail: std::collections::VecDeque<String>,
+    tail: Tail,
     /// What came after the last line's end, by stream.
     rest: [Vec<u8>; 2],
 }
@@ -44,10 +42,7 @@ impl Progress {
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = rest.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line[..end]).into_owned();
-                if step.tail.len() == TAIL {
-                    step.tail.pop_front();
-                }
-                step.tail.push_back(line.clone());
+                step.tail.push(&line);
                 tell(Message::Output {
                     step: log.vertex.clone(),
                     stream,
@@ -95,7 +90,7 @@ impl Progress {
     pub(super) fn failure(self, message: &str) -> DaemonError {
         let failed = self.steps.into_values().find(|step| step.failed);
         let (title, tail) = failed
-            .map(|step| (title(&step.name), step.tail.into_iter().collect()))
+            .map(|step| (title(&step.name), step.tail.last(Tail::LINES)))
             .unwrap_or_default();
         DaemonError::Build {
             step: title,

@@ -9,6 +9,27 @@ use super::context::ContextFile;
 /// A cache or an output in BuildKit's own words: its type, and everything else.
 pub type Typed = (String, BTreeMap<String, String>);
 
+/// What a daemon is told beyond the plan.
+#[derive(Debug, Clone, Default)]
+pub struct DaemonOptions {
+    /// `linux/amd64`.
+    pub platform: Option<String>,
+    /// `name:address`; nixpacks gives such builds the host's network.
+    pub add_hosts: Vec<String>,
+    /// `host` or `none`.
+    pub network: Option<String>,
+    /// Bytes; the classic builder alone limits it.
+    pub memory: Option<i64>,
+    /// Microseconds in a tenth of a second; the classic builder alone limits it.
+    pub cpu_quota: Option<i64>,
+    /// Where steps of other builds are found.
+    pub cache_from: Vec<Typed>,
+    /// Where the steps of this build are kept for others.
+    pub cache_to: Vec<Typed>,
+    /// Where the image goes.
+    pub export: Exported,
+}
+
 /// A build of a Dockerfile.
 #[derive(Debug, Clone, Default)]
 pub struct ImageBuild {
@@ -26,22 +47,8 @@ pub struct ImageBuild {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Run every step.
     pub no_cache: bool,
-    /// `linux/amd64`.
-    pub platform: Option<String>,
-    /// `name:address`.
-    pub add_hosts: Vec<String>,
-    /// `host` or `none`.
-    pub network: Option<String>,
-    /// Bytes; the classic builder alone limits it.
-    pub memory: Option<i64>,
-    /// Microseconds in a tenth of a second; the classic builder alone limits it.
-    pub cpu_quota: Option<i64>,
-    /// Where steps of other builds are found.
-    pub cache_from: Vec<Typed>,
-    /// Where the steps of this build are kept for others.
-    pub cache_to: Vec<Typed>,
-    /// Where the image goes.
-    pub export: Exported,
+    /// How and where to.
+    pub options: DaemonOptions,
     /// Builds with the same key send what differs from the last one's files.
     pub shared_key: String,
 }

@@ -4,9 +4,8 @@
 //! Nothing is run here, so a kit can be made where no sandbox can. The scripts are those that
 //! [`super::realise`] runs itself.
 
-use super::{Context, Keys, Wanted, packages_key, root};
+use super::{Context, Keys, packages_key, root};
 use crate::cache::{Cache, Key};
-use crate::environment::http::Client;
 use crate::environment::lock::{DebianPackage, LockedEnvironment};
 use crate::environment::{
     Cause, EnvironmentError, Kit, KitPart, KitScript, Leavings, RunTree, Sources,
@@ -20,13 +19,7 @@ pub(in crate::environment) fn kit(
     cache: &Cache,
     report: &dyn Report,
 ) -> Result<Kit, EnvironmentError> {
-    let context = Context {
-        lock,
-        sources,
-        cache,
-        report,
-        client: Client::default(),
-    };
+    let context = Context::new(lock, sources, cache, report);
     let mut keys = Keys::of(lock);
     let base = packages_key("unpacked build root", &lock.architecture, &lock.base).finish();
     context.download_for_kit(&keys, &base)?;
@@ -83,19 +76,7 @@ impl Context<'_> {
         let missing = sets
             .into_iter()
             .filter(|(key, _)| key.is_none_or(|key| !self.has(key)));
-        let mut wanted: Vec<Wanted<'_>> = missing
-            .flat_map(|(_, packages)| packages.iter().map(Wanted::Package))
-            .collect();
-        let toolchains = lock.toolchains.iter().zip(&keys.toolchains);
-        wanted.extend(
-            toolchains
-                .filter(|(_, key)| !self.has(key))
-                .flat_map(|(toolchain, _)| toolchain.artifacts.iter().map(Wanted::Artifact)),
-        );
-        // A package may be in several sets.
-        let mut seen = std::collections::BTreeSet::new();
-        wanted.retain(|wanted| seen.insert(wanted.file().to_owned()));
-        self.download_wanted(wanted)
+        self.download_sets(missing.map(|(_, packages)| packages.as_slice()), keys)
     }
 
     /// A whole tree, for the build.

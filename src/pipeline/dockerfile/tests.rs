@@ -80,6 +80,10 @@ fn app(files: &[(&str, &str)], overrides: &Overrides) -> App {
 }
 
 fn write(app: &App, dialect: Dialect) -> Dockerfile {
+    try_write(app, dialect).unwrap()
+}
+
+fn try_write(app: &App, dialect: Dialect) -> Result<Dockerfile, PipelineError> {
     let labels = BTreeMap::from([("a".to_owned(), "x \"y\" $z".to_owned())]);
     Recipe {
         plan: &app.plan,
@@ -90,7 +94,6 @@ fn write(app: &App, dialect: Dialect) -> Dockerfile {
         dialect,
     }
     .dockerfile()
-    .unwrap()
 }
 
 const NODE: [(&str, &str); 4] = [
@@ -155,17 +158,7 @@ fn values_with_line_breaks_are_left_to_the_builder() {
     app.plan
         .variables
         .insert("odd-name".to_owned(), "a\nb".to_owned());
-    let kit = kit();
-    let labels = BTreeMap::new();
-    let recipe = Recipe {
-        plan: &app.plan,
-        kit: &kit,
-        source: &app.source,
-        scope: String::new(),
-        labels: &labels,
-        dialect: Dialect::Mounts,
-    };
-    assert!(recipe.dockerfile().is_err());
+    assert!(try_write(&app, Dialect::Mounts).is_err());
 }
 
 #[test]
@@ -187,17 +180,7 @@ fn secrets_and_networks_belong_to_their_phase() {
     );
     assert_eq!(file.secrets["TOKEN"], [secrets_argument("build")]);
     app.plan.phases.get_mut("build").unwrap().secrets = Some(vec!["a,b".to_owned()]);
-    let kit = kit();
-    let labels = BTreeMap::new();
-    let recipe = Recipe {
-        plan: &app.plan,
-        kit: &kit,
-        source: &app.source,
-        scope: String::new(),
-        labels: &labels,
-        dialect: Dialect::Mounts,
-    };
-    assert!(recipe.dockerfile().is_err());
+    assert!(try_write(&app, Dialect::Mounts).is_err());
 }
 
 #[test]
