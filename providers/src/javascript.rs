@@ -223,20 +223,27 @@ pub(crate) enum Setting<'a> {
 
 /// The value at a path of keys (`build`, `outDir`) in an object that is itself no key's value.
 pub(crate) fn setting<'a>(tokens: &[Token<'a>], path: &[&str]) -> Setting<'a> {
-    // The key that each open bracket is the value of; empty for none.
-    let mut open: Vec<&str> = Vec::new();
+    // The keys of open brackets that are a key's value, and for each open bracket whether it is one.
+    let mut keys: Vec<&str> = Vec::new();
+    let mut open: Vec<bool> = Vec::new();
+    let Some((last, above)) = path.split_last() else {
+        return Setting::Absent;
+    };
     let mut found = Setting::Absent;
     for (at, token) in tokens.iter().enumerate() {
         match token {
-            Token::Sign('{' | '[' | '(') => open.push(key_before(tokens, at)),
+            Token::Sign('{' | '[' | '(') => {
+                let key = key_before(tokens, at);
+                open.push(!key.is_empty());
+                keys.extend(Some(key).filter(|key| !key.is_empty()));
+            }
             Token::Sign('}' | ']' | ')') => {
-                open.pop();
+                if open.pop() == Some(true) {
+                    keys.pop();
+                }
             }
             Token::Sign(':') => {
-                let mut keys: Vec<&str> =
-                    open.iter().copied().filter(|key| !key.is_empty()).collect();
-                keys.push(key_before(tokens, at + 1));
-                if keys == path {
+                if keys == above && key_before(tokens, at + 1) == *last {
                     let literal = match tokens.get(at + 1..at + 3) {
                         Some(
                             [
