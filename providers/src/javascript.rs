@@ -238,27 +238,24 @@ pub(crate) fn setting<'a>(tokens: &[Token<'a>], path: &[&str]) -> Setting<'a> {
                 keys.extend(Some(key).filter(|key| !key.is_empty()));
             }
             Token::Sign('}' | ']' | ')') => {
-                if open.pop() == Some(true) {
-                    keys.pop();
-                }
+                let named = open.pop() == Some(true);
+                keys.truncate(keys.len() - usize::from(named));
             }
-            Token::Sign(':') => {
-                if keys == above && key_before(tokens, at + 1) == *last {
-                    let literal = match tokens.get(at + 1..at + 3) {
-                        Some(
-                            [
-                                Token::Text(text) | Token::Word(text),
-                                Token::Sign(',' | '}'),
-                            ],
-                        ) if !text.contains("${") => Setting::Literal(text),
-                        _ => Setting::Computed,
-                    };
-                    found = match found {
-                        Setting::Absent => literal,
-                        other if other == literal => other,
-                        _ => Setting::Computed,
-                    };
-                }
+            Token::Sign(':') if keys == above && key_before(tokens, at + 1) == *last => {
+                let literal = match tokens.get(at + 1..at + 3) {
+                    Some(
+                        [
+                            Token::Text(text) | Token::Word(text),
+                            Token::Sign(',' | '}'),
+                        ],
+                    ) if !text.contains("${") => Setting::Literal(text),
+                    _ => Setting::Computed,
+                };
+                found = match found {
+                    Setting::Absent => literal,
+                    other if other == literal => other,
+                    _ => Setting::Computed,
+                };
             }
             _ => {}
         }
