@@ -403,9 +403,7 @@ fn print_error(error: &anyhow::Error, failure: Option<&Failure>, colours: bool, 
         hint.iter()
             .map(|hint| format!("hint: {}", text::escape(hint))),
     );
-    let message = lines.join("\n") + "\n";
-    // Nobody may be left to read it.
-    let _ = io::stderr().write_all(message.as_bytes());
+    text::say(&lines.join("\n"));
     if json {
         let object =
             serde_json::json!({ "event": "error", "message": chain.join(": "), "hint": hint });

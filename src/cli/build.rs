@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use clap::Args;
 use super::builder::{Choice, DaemonFlags};
 use super::human::Human;
 use super::json::Lines;
-use super::{Global, PlanFlags, Tee};
+use super::{Global, PlanFlags, Tee, text};
 use crate::engine::Interrupt;
 use crate::engine::native::Native;
 use crate::environment::Sources;
@@ -197,12 +197,12 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
     if global.json {
         return Ok(ExitCode::SUCCESS);
     }
-    let summary = format!("{}\n", summary(&built));
+    let summary = summary(&built);
     if carries_image {
-        let _ = io::stderr().write_all(summary.as_bytes());
+        text::say(&summary);
         return Ok(ExitCode::SUCCESS);
     }
-    super::print(summary.as_bytes())
+    super::print(format!("{summary}\n").as_bytes())
 }
 
 /// `name sha256:... 61.0 MB (190.2 MB unpacked)`.

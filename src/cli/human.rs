@@ -3,7 +3,6 @@
 //! Never silent for long: a spinner moves on a terminal, elsewhere a line says what still runs.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -66,11 +65,11 @@ impl Human {
 
     fn line(state: &mut State, line: &str) {
         state.last = Instant::now();
-        // A reader that went away must not end the build.
-        let _ = match &state.bars {
-            Some(bars) => bars.println(line),
-            None => writeln!(io::stderr(), "{line}"),
-        };
+        match &state.bars {
+            // A reader that went away must not end the build.
+            Some(bars) => drop(bars.println(line)),
+            None => text::say(line),
+        }
     }
 
     fn started(&self, state: &mut State, step: String, title: &str) {

@@ -1,6 +1,5 @@
 //! `packwright plan`: the plan on standard output and nothing else there.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,7 +33,7 @@ pub fn run(args: &PlanArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .map_err(Failure::from)?;
     for warning in planned.warnings.iter().chain(&planned.advice) {
         // Standard output belongs to the plan.
-        let _ = writeln!(std::io::stderr(), "warning: {}", text::escape(warning));
+        text::say(&format!("warning: {}", text::escape(warning)));
     }
     if global.json {
         let plan = serde_json::to_string(&planned.plan)?;

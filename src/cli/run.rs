@@ -1,6 +1,5 @@
 //! `packwright run`: an image, or a folder that is built first, started in the native sandbox.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::build::BuildArgs;
-use super::{Global, PlanFlags};
+use super::{Global, PlanFlags, text};
 use crate::engine::Interrupt;
 use crate::engine::native::Native;
 use crate::error::Failure;
@@ -82,9 +81,8 @@ pub fn run(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .map_err(Failure::from)?;
     ended.store(true, Ordering::SeqCst);
     if exit.code() == 127 {
-        let _ = writeln!(
-            std::io::stderr(),
-            "hint: a program was not found in the image; packwright run IMAGE -- ls looks inside"
+        text::say(
+            "hint: a program was not found in the image; packwright run IMAGE -- ls looks inside",
         );
     }
     Ok(ExitCode::from(u8::try_from(exit.code()).unwrap_or(1)))
@@ -144,16 +142,15 @@ fn announce(port: u16, ended: Arc<AtomicBool>) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let answers = move || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok();
     if answers() {
-        let _ = writeln!(
-            std::io::stderr(),
+        text::say(&format!(
             "warning: something listens on port {port} already"
-        );
+        ));
         return;
     }
     std::thread::spawn(move || {
         while !ended.load(Ordering::SeqCst) {
             if answers() {
-                let _ = writeln!(std::io::stderr(), "listening on http://127.0.0.1:{port}");
+                text::say(&format!("listening on http://127.0.0.1:{port}"));
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));

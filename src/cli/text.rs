@@ -3,6 +3,8 @@
 //! File names, messages and the output of commands may hold control characters that move the
 //! cursor, write the clipboard or reorder what is read. Ours show them, output loses them.
 
+use std::io::{self, Write};
+
 /// Makes every control and direction character visible.
 pub fn escape(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
@@ -16,6 +18,13 @@ pub fn escape(text: &str) -> String {
         }
     }
     clean
+}
+
+/// Writes a line to standard error at once: what another process writes there cannot come between.
+///
+/// A reader that went away must not end a build, so errors are not looked at.
+pub fn say(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The longest title of a step, in characters.
