@@ -124,11 +124,14 @@ fn moon(request: &Request, package: &Package, manager: &Manager) -> Option<Runne
             let program = manager.program(installed, "moon", "@moonrepo/cli");
             format!("{program} run {task}")
         };
+        let build = run(request.setting("MOON_BUILD_TASK"), "build");
         Runner {
             name: "moon",
-            build: Some(run(request.setting("MOON_BUILD_TASK"), "build")),
+            // It gives each machine an identity, which would be another one in each image.
+            build: Some(format!("{build} && rm -f ~/.moon/id")),
             start: Some(run(request.setting("MOON_START_TASK"), "start")),
-            caches: vec![".moon/cache/outputs".to_owned()],
+            // Beside what tasks made it writes down when they ran. Nothing there is found again without a Git repository.
+            caches: vec![".moon/cache".to_owned()],
             evidence: Some(evidence),
             ..Runner::default()
         }

@@ -70,7 +70,7 @@ fn task_runners_build_and_start_as_with_nixpacks() {
             ]
         ),
         both(
-            "npx @moonrepo/cli run web:build",
+            "npx @moonrepo/cli run web:build && rm -f ~/.moon/id",
             "npx @moonrepo/cli run web:serve"
         )
     );
