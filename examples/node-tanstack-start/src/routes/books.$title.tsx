@@ -2,7 +2,7 @@ import { createFileRoute } from "@tanstack/react-router";
 import { createServerFn } from "@tanstack/react-start";
 
 const describe = createServerFn()
-  .inputValidator((title: string) => title)
+  .validator((title: string) => title)
   .handler(({ data }) => `${data}, rendered by TanStack Start`);
 
 export const Route = createFileRoute("/books/$title")({
