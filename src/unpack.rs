@@ -107,10 +107,6 @@ pub enum Whiteouts {
 /// What to unpack and how; the default takes everything to the root, with modes and times but
 /// without owners.
 #[derive(Clone, Copy)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each named where it is set"
-)]
 pub struct UnpackOptions<'a> {
     /// Leading components to drop from names (and hard link targets); shorter entries are left out.
     pub strip_components: usize,
@@ -120,8 +116,6 @@ pub struct UnpackOptions<'a> {
     pub whiteouts: Whiteouts,
     /// Give entries to their numeric owners, and keep setuid and setgid bits.
     pub owners: bool,
-    /// Set modification times.
-    pub times: bool,
     /// A folder entry over a symbolic link leaves the link in place, as dpkg does; otherwise it
     /// replaces the link, as layers do.
     pub through_links: bool,
@@ -140,7 +134,6 @@ impl Default for UnpackOptions<'_> {
             prefix: Path::new(""),
             whiteouts: Whiteouts::default(),
             owners: false,
-            times: true,
             through_links: false,
             keep: None,
             list: false,
@@ -364,11 +357,7 @@ impl Writer<'_> {
             place.set_owner(uid, gid)?;
         }
         place.finish_file(&file, self.mode(entry))?;
-        if self.options.times {
-            place.set_time(entry.mtime)
-        } else {
-            Ok(())
-        }
+        place.set_time(entry.mtime)
     }
 
     fn write_symlink(&mut self, path: &Path, entry: &Entry) -> Result<(), UnpackError> {
@@ -384,11 +373,7 @@ impl Writer<'_> {
             let (uid, gid) = ids(entry)?;
             place.set_owner(uid, gid)?;
         }
-        if self.options.times {
-            place.set_time(entry.mtime)
-        } else {
-            Ok(())
-        }
+        place.set_time(entry.mtime)
     }
 
     /// Links to an entry that is there already, which is not followed if it is a symbolic link.
@@ -432,15 +417,13 @@ impl Writer<'_> {
                 (Whiteouts::Overlay, Whiteout::Opaque(path)) => self.overlay_opaque(&path)?,
             }
         }
-        if self.options.times {
-            for (path, seconds) in &self.folder_times {
-                if self
-                    .root
-                    .kind_at(path)?
-                    .is_some_and(|kind| kind == FileType::Directory)
-                {
-                    root::set_folder_time(&self.root.directory(path)?, *seconds, path)?;
-                }
+        for (path, seconds) in &self.folder_times {
+            if self
+                .root
+                .kind_at(path)?
+                .is_some_and(|kind| kind == FileType::Directory)
+            {
+                root::set_folder_time(&self.root.directory(path)?, *seconds, path)?;
             }
         }
         Ok(self.done)

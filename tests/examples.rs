@@ -1,7 +1,8 @@
 //! Every example is built, run and asked what its `expect.toml` says.
 //!
 //! `[http]` (or several `[[http]]`): the image is a server; `path`, `status` (200), `contains`.
-//! `[output]`: the image prints and ends with 0; `contains`. `env`: variables for the run.
+//! `[output]`: the image prints and ends with 0; `contains`. `env`: variables for the run;
+//! `build_env`: for the process that builds.
 //! `[plan]`: `reason` says why it is only planned, by the tests of the providers.
 
 mod common;
@@ -17,6 +18,8 @@ use serde::Deserialize;
 struct Expect {
     #[serde(default)]
     env: BTreeMap<String, String>,
+    #[serde(default)]
+    build_env: BTreeMap<String, String>,
     #[serde(default)]
     http: OneOrMany<Http>,
     output: Option<Printed>,
@@ -83,7 +86,8 @@ fn build_run_and_ask(name: &str) {
     let app = common::example(name);
     let before = common::fingerprint(&app);
     let image = format!("example-{name}:test");
-    let build = common::build(&app, &image, &[]);
+    let cache = common::shared_cache();
+    let build = common::build_with(&cache, &app, &image, &[], &expect.build_env);
     assert!(build.digest.starts_with("sha256:"), "{}", build.digest);
     assert_eq!(
         before,
@@ -214,6 +218,7 @@ examples! {
     python_pipenv: "python-pipenv",
     python_setuptools: "python-setuptools",
     python_streamlit: "python-streamlit",
+    scheme_haunt: "scheme-haunt",
     }
 }
 

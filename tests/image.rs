@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -132,6 +132,10 @@ fn a_layer_holds_what_its_tree_holds() {
     );
     assert!(to.join("name with\nnewline").exists());
     assert_eq!(fs::read_to_string(to.join("app/server.js")).unwrap(), "x");
+    for path in ["bin", "bin/program", "link"] {
+        let meta = fs::symlink_metadata(to.join(path)).unwrap();
+        assert_eq!(meta.mtime(), 1, "{path} has the time of its archive");
+    }
     let again = place.export(&image, &format!("rootfs:{}", to.display()));
     assert!(
         again.is_err(),

@@ -31,10 +31,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dotnet-runtime", FETCH_IT),
     ("dotnet-sdk", FETCH_IT),
     ("gleam", FETCH_IT),
-    (
-        "haunt",
-        "Debian has it in its newest suites alone: set PACKWRIGHT_SUITE=sid and name it in aptPkgs",
-    ),
     ("stack", FETCH_IT),
 ];
 

@@ -46,7 +46,6 @@ pub(super) fn unpack(
     let options = UnpackOptions {
         whiteouts,
         owners: true,
-        times: false,
         ..UnpackOptions::default()
     };
     unpack_tar(&mut hashing, &root, &options).map_err(unpack)?;

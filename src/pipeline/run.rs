@@ -88,7 +88,7 @@ impl Container<'_> {
         let config = self.store.runtime_config(digest)?;
         let mut lowers = Vec::new();
         for layer in &config.layers {
-            let key = Key::build("unpacked")
+            let key = Key::build("unpacked with times")
                 .field("diff id", &layer.diff_id)
                 .finish();
             let path = match self.cache.find(Kind::Unpacked, &key) {

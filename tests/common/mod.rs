@@ -276,11 +276,23 @@ pub struct Build {
 
 /// `packwright build APP --name NAME --json` with a cache of its own choice; panics unless it ends well.
 pub fn build_in(cache: &Path, app: &Path, name: &str, more: &[&str]) -> Build {
+    build_with(cache, app, name, more, &BTreeMap::new())
+}
+
+/// [`build_in`], with variables of the process.
+pub fn build_with(
+    cache: &Path,
+    app: &Path,
+    name: &str,
+    more: &[&str],
+    env: &BTreeMap<String, String>,
+) -> Build {
     let mut command = packwright(["build"]);
     command
         .arg(app)
         .args(["--name", name, "--json"])
         .args(more)
+        .envs(env)
         .env("PACKWRIGHT_CACHE_DIR", cache);
     let output =
         finish(&mut command, BUILD_LIMIT).expect_success(&format!("build of {}", app.display()));

@@ -116,6 +116,7 @@ pub const SUITED: &[Suited] = &[
     suited("gradle", "trixie", "4.4.1", "gradle"),
     suited("gradle", "bookworm", "4.4.1", "gradle"),
     suited("gradle", "bullseye", "4.4.1", "gradle"),
+    suited("haunt", "sid", "0.4.0", "haunt"),
     suited("crystal", "trixie", "1.14.0", "crystal shards"),
     // The browsers' compiler, which every suite gets anew. Older ones of bookworm and bullseye cannot read today's registry.
     suited("rust", "trixie", "1.96.0", "rustc-web cargo-web libc6-dev"),
