@@ -38,22 +38,81 @@ pub(crate) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Pla
 
 /// Lenient YAML.
 pub(crate) fn yaml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let place = error.location();
-        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).max(1);
-        PlanError::Invalid {
-            file: file.to_owned(),
-            line: place.map_or(1, |place| number(place.line())),
-            column: place.map_or(1, |place| number(place.column())),
-            key: String::new(),
-            message: error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+    serde_saphyr::from_str(text).map_err(|error| yaml_error(file, &error))
+}
+
+/// The value of a key of a YAML document's table. What follows it is not read: lock files are long, and say first what they are.
+pub(crate) fn yaml_head<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    key: &str,
+) -> Result<Option<T>, PlanError> {
+    let mut found = None;
+    let head = Head {
+        key,
+        found: &mut found,
+    };
+    let read = serde_saphyr::with_deserializer_from_str(text, |document| {
+        document.deserialize_option(head)
+    });
+    match read {
+        Err(error) if found.is_none() => Err(yaml_error(file, &error)),
+        _ => Ok(found),
+    }
+}
+
+/// Stops at a key, with an error, since the rest of the document has to be left.
+struct Head<'a, T> {
+    key: &'a str,
+    found: &'a mut Option<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Head<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, document: D) -> Result<(), D::Error> {
+        document.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if key == self.key {
+                *self.found = Some(map.next_value()?);
+                return Err(serde::de::Error::custom("enough"));
+            }
+            map.next_value::<serde::de::IgnoredAny>()?;
         }
-    })
+        Ok(())
+    }
+}
+
+fn yaml_error(file: &str, error: &serde_saphyr::Error) -> PlanError {
+    let place = error.location();
+    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).max(1);
+    PlanError::Invalid {
+        file: file.to_owned(),
+        line: place.map_or(1, |place| number(place.line())),
+        column: place.map_or(1, |place| number(place.column())),
+        key: String::new(),
+        message: error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    }
 }
 
 /// XML as a tree with positions.

@@ -22,8 +22,18 @@ fn repeated(counts: &Counts) -> Vec<String> {
     for (folder, times) in counts.listings.iter().filter(|(_, times)| **times > 1) {
         found.push(format!("{} is listed {times} times", folder.display()));
     }
-    if counts.walks.len() > 1 {
-        found.push(format!("walks below {:?}", counts.walks));
+    // Below `apps` and below `libs` are no two walks of the same folders.
+    for (number, walk) in counts.walks.iter().enumerate() {
+        let others = counts.walks.iter().skip(number + 1);
+        let meets = |other: &&String| {
+            let (one, other) = (Path::new(walk), Path::new(*other));
+            one.starts_with(other) || other.starts_with(one)
+        };
+        found.extend(
+            others
+                .filter(meets)
+                .map(|other| format!("walks below {walk:?} and {other:?}")),
+        );
     }
     found
 }

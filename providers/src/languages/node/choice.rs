@@ -38,11 +38,39 @@ struct Wish {
 }
 
 /// pnpm-lock.yaml, as far as it matters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, expecting = "a table")]
+#[derive(Debug, Default)]
 struct PnpmLock {
-    lockfile_version: Option<Value>,
+    /// Its format, `9.0`; empty when it does not say.
+    format: String,
+    packages: BTreeMap<String, PnpmPackage>,
+}
+
+/// The packages of a lock file, which were written down with what they need before format 9.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+struct PnpmPackages {
     packages: Option<BTreeMap<String, PnpmPackage>>,
+}
+
+impl PnpmLock {
+    fn read(file: &str, text: &str) -> Result<Self, PlanError> {
+        let format = match read::yaml_head(file, text, "lockfileVersion")? {
+            Some(Value::String(text)) => text,
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        let major = format.split('.').next().unwrap_or_default();
+        let old = major.parse::<u32>().is_ok_and(|major| major < 9);
+        let packages = if old {
+            document::<PnpmPackages>(file, text)?.packages
+        } else {
+            None
+        };
+        Ok(Self {
+            format,
+            packages: packages.unwrap_or_default(),
+        })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -251,20 +279,13 @@ fn pnpm(
     native: &mut Vec<String>,
 ) -> Result<(String, &'static str), PlanError> {
     let file = "pnpm-lock.yaml";
-    let lock = repo.parsed(file, |text| document::<PnpmLock>(file, text))?;
-    for (name, package) in lock.iter().flat_map(|lock| lock.packages.iter().flatten()) {
+    let lock = repo.parsed(file, |text| PnpmLock::read(file, text))?;
+    for (name, package) in lock.iter().flat_map(|lock| &lock.packages) {
         if package.requires_build == Some(true) {
             native.push(name.trim_start_matches('/').to_owned());
         }
     }
-    let format = match lock
-        .as_ref()
-        .and_then(|lock| lock.lockfile_version.as_ref())
-    {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
-    };
+    let format = lock.as_ref().map_or("", |lock| lock.format.as_str());
     let (lines, reason): (&[&str], _) = match format.split('.').next().unwrap_or_default() {
         "5" if format == "5.4" => (&["7"], "its lock file is of pnpm 7"),
         "5" => (&["6"], "its lock file is of pnpm 6"),

@@ -132,6 +132,10 @@ fn package_manager_beats_lock_files_and_engines_come_last() {
         ),
         ["pnpm@10"]
     );
+    // It says no more than its version, so nothing behind that is read.
+    let two =
+        "---\nlockfileVersion: '9.0'\nimporters: {}\n---\nlockfileVersion: '9.0'\npackages: {}\n";
+    assert_eq!(tools("{}", &[("pnpm-lock.yaml", two)]), ["pnpm@9"]);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn broken_manifests_name_their_place() {
         ("package.json", "{}"),
         (
             "pnpm-lock.yaml",
-            "lockfileVersion: '9.0'\npackages:\n  a: [\n",
+            "lockfileVersion: '6.0'\npackages:\n  a: [\n",
         ),
     ]);
     let error = Node.propose(&Request {
