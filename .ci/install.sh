@@ -87,6 +87,12 @@ want_packwright() {
     want newuidmap uidmap
 }
 
+# Real Nix, and what tests/nixpkgs/fetch makes a package set with.
+want_nix() {
+    want nix-instantiate nix-bin
+    want dpkg-deb dpkg
+}
+
 check_rust() {
     rust_is_new_enough && return
     echo "cargo $RUST_NEEDED or newer is needed; this is $(cargo --version 2>&1)" >&2

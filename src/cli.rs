@@ -4,13 +4,17 @@ mod build;
 mod builder;
 mod cache;
 mod detect;
+mod doctor;
 mod explain;
 mod human;
 mod images;
 mod json;
+mod lock;
 mod logs;
+mod packages;
 mod plan;
 mod run;
+mod shell;
 mod text;
 
 use std::collections::BTreeMap;
@@ -77,10 +81,9 @@ enum Color {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Verb {
     /// Build an image of a folder
-    Build(build::BuildArgs),
+    Build(Box<build::BuildArgs>),
     /// Print what a build would do, as JSON or TOML, without doing it
     Plan(plan::PlanArgs),
     /// Print the names of the providers that a build would use
@@ -89,6 +92,10 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Start an image, or build a folder and start it
     Run(run::RunArgs),
+    /// Open a shell where a folder's phases would run, with its files and its packages
+    Shell(Box<shell::ShellArgs>),
+    /// Write the packages of a folder's plan, exactly, to packwright.lock beside it
+    Lock(Box<lock::LockArgs>),
     /// List or remove local images
     #[command(subcommand)]
     Images(images::ImagesVerb),
@@ -97,6 +104,8 @@ enum Verb {
     Cache(cache::CacheVerb),
     /// Print the log of the last build, or of an earlier one
     Logs(logs::LogsArgs),
+    /// Say what this machine has of what builds need
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -339,6 +348,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "packwright", &mut script);
             print(&script)
         }
+        Verb::Doctor(args) => doctor::run(&args, &global),
         // These read and write trees that belong to several ids, as root of a namespace if need be.
         verb => match crate::engine::native::become_root().map_err(Failure::from)? {
             Some(code) => Ok(code),
@@ -352,12 +362,16 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Build(args) => build::run(&args, global),
         Verb::Run(args) => run::run(&args, global),
+        Verb::Shell(args) => shell::run(*args, global),
+        Verb::Lock(args) => lock::run(*args, global),
         Verb::Images(verb) => images::run(&verb, global),
         Verb::Cache(verb) => cache::run(&verb, global),
         Verb::Logs(args) => logs::run(&args, global),
-        Verb::Plan(_) | Verb::Detect(_) | Verb::Explain(_) | Verb::Completions { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Plan(_)
+        | Verb::Detect(_)
+        | Verb::Explain(_)
+        | Verb::Doctor(_)
+        | Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

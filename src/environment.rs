@@ -1,6 +1,6 @@
 //! From tool requests to a lock, and from a lock to root file systems.
 //!
-//! Owns where tools come from (Debian's signed archive, toolchains from the language registries),
+//! Owns where tools come from (Nix, Debian's signed archive, toolchains from the language registries),
 //! which exact versions a request means, and the trees that phases and images are made of. Knows
 //! no language and runs nothing itself: scripts of packages run through [`RootRunner`], which the
 //! pipeline implements.
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use packwright_providers::{BuildPlan, Start};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError, Key};
@@ -18,14 +19,20 @@ use crate::unpack::UnpackError;
 mod catalog;
 mod debian;
 mod endpoint;
+mod examine;
 mod http;
 mod lock;
+mod lock_file;
+mod nix;
 mod realise;
 mod toolchain;
 
 pub use catalog::{Need, needs};
 pub use endpoint::{Endpoint, Registry, Sources};
-pub use lock::{Artifact, DebianPackage, LockedEnvironment, LockedToolchain};
+pub use examine::{Finding, catalog_attributes, examine};
+pub use lock::{Artifact, DebianPackage, LockedDebian, LockedToolchain};
+pub use lock_file::LockFile;
+pub use nix::{Closure, LockedNix, NixRequest, NixSettings, StorePath};
 
 /// What went wrong between a request and its root file systems.
 #[derive(Debug, Error)]
@@ -132,6 +139,24 @@ pub enum EnvironmentError {
         /// What there is, with the nearest first.
         available: String,
     },
+    /// Nix is asked for, and this machine has none that can be used.
+    #[error("nix cannot be used: {0}")]
+    NoNix(String),
+    /// Nix could not do what was asked of it.
+    #[error("{what}: {reason}")]
+    Nix {
+        /// `evaluate phases.setup.nixExpr, line 3`, `build nodejs-22.20.0`.
+        what: String,
+        /// Why not, in Nix's words.
+        reason: String,
+        /// What the builder wrote last.
+        details: Vec<String>,
+        /// What to do.
+        hint: Option<&'static str>,
+    },
+    /// A lock is asked for, and the one that there is, if any, is not for this build.
+    #[error("packwright.lock cannot be used: {0}")]
+    NotLocked(&'static str),
     /// Two requests that cannot hold together.
     #[error("{0}")]
     Conflict(String),
@@ -198,7 +223,8 @@ pub(crate) fn io_error(
 }
 
 /// What a plan asks of its environment, as the plan says it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvironmentRequest {
     /// Tools and attributes that phases need: `nodejs@22`, `ffmpeg`.
     pub build_tools: Vec<String>,
@@ -210,6 +236,8 @@ pub struct EnvironmentRequest {
     pub run_apt: Vec<String>,
     /// The plan does not say what stays, so everything does.
     pub run_everything: bool,
+    /// The same, and more, as Nix needs it.
+    pub nix: NixRequest,
 }
 
 impl EnvironmentRequest {
@@ -240,6 +268,7 @@ impl EnvironmentRequest {
             }
             _ => request.run_everything = true,
         }
+        request.nix = NixRequest::from_plan(plan);
         let lists = [
             &mut request.build_tools,
             &mut request.run_tools,
@@ -286,24 +315,47 @@ pub struct RootJob<'a> {
     pub script: &'a str,
 }
 
+/// Every package of an environment, exactly, from one source of packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "packages", rename_all = "lowercase")]
+pub enum LockedEnvironment {
+    /// Debian's packages and the registries' toolchains.
+    Debian(LockedDebian),
+    /// Packages of Nix, and Debian's where the plan asks for those by name.
+    Nix(Box<LockedNix>),
+}
+
 /// The trees of one environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roots {
     /// Trees that phases run on, bottom first.
     pub build: Vec<PathBuf>,
     /// Trees that the image is made of, bottom first.
     pub run: Vec<RunTree>,
+    /// What there is beside the trees.
+    pub around: Surroundings,
+    /// Identifies the build trees.
+    pub key: Key,
+}
+
+/// What phases and the started app have of an environment beside its trees.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Store paths that phases see over the trees; none without Nix.
+    pub build_store: Closure,
+    /// Store paths that the image has over the trees; none without Nix.
+    pub run_store: Closure,
     /// `PATH` entries of phases beyond the system's own, first wins.
     pub build_path: Vec<String>,
     /// `PATH` entries of the started app beyond the system's own, first wins.
     pub run_path: Vec<String>,
     /// Variables that the toolchains need in phases.
     pub variables: BTreeMap<String, String>,
+    /// Variables that the started app needs.
+    pub run_variables: BTreeMap<String, String>,
     /// Paths, relative to the root, where toolchains keep notes of their own runs: they differ
     /// from run to run and are no part of an image.
     pub notes: Vec<String>,
-    /// Identifies the build trees.
-    pub key: Key,
 }
 
 /// A tree of the image.
@@ -330,14 +382,8 @@ pub struct Kit {
     pub parts: Vec<KitPart>,
     /// Trees that the image is made of, bottom first; what scripts of packages make comes beside.
     pub run: Vec<RunTree>,
-    /// As in [`Roots`].
-    pub build_path: Vec<String>,
-    /// As in [`Roots`].
-    pub run_path: Vec<String>,
-    /// As in [`Roots`].
-    pub variables: BTreeMap<String, String>,
-    /// As in [`Roots`].
-    pub notes: Vec<String>,
+    /// What there is beside the trees.
+    pub around: Surroundings,
 }
 
 /// One step of making an environment.
@@ -388,38 +434,76 @@ pub enum Cause {
     Toolchain,
 }
 
+/// Which packages an environment is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Packages {
+    /// Nix where it can be used at once, else Debian.
+    #[default]
+    Auto,
+    /// Nix, or an error.
+    Nix,
+    /// Debian and the registries of languages.
+    Debian,
+}
+
+/// What making an environment needs beside the request.
+pub struct Context<'a> {
+    /// The app's folder: where files of the plan are.
+    pub folder: &'a Path,
+    /// Which packages.
+    pub packages: Packages,
+    /// How Nix is used.
+    pub nix: &'a NixSettings,
+    /// Where registries are.
+    pub sources: &'a Sources,
+    /// The cache folder.
+    pub cache: &'a Cache,
+    /// Hears what happens.
+    pub report: &'a dyn Report,
+}
+
 /// Chooses exact versions for a request. Uses the network unless the same request was resolved
 /// within the last day.
 pub fn resolve_lock(
     request: &EnvironmentRequest,
-    sources: &Sources,
-    cache: &Cache,
-    report: &dyn Report,
+    context: &Context<'_>,
 ) -> Result<LockedEnvironment, EnvironmentError> {
-    lock::resolve(request, sources, cache, report)
+    let nix = match context.packages {
+        Packages::Debian => None,
+        Packages::Nix => Some(nix::find(context)?),
+        Packages::Auto => nix::offered(context),
+    };
+    match nix {
+        Some(nix) => Ok(LockedEnvironment::Nix(Box::new(nix.resolve(request)?))),
+        None => lock::resolve(request, context.sources, context.cache, context.report)
+            .map(LockedEnvironment::Debian),
+    }
 }
 
 /// Makes the trees of a lock, or finds them in the cache. Uses the network only for artifacts that
 /// the cache does not have; nothing that is not named by hash in the lock enters a tree.
 pub fn realise(
     lock: &LockedEnvironment,
-    sources: &Sources,
-    cache: &Cache,
+    context: &Context<'_>,
     runner: &dyn RootRunner,
-    report: &dyn Report,
 ) -> Result<Roots, EnvironmentError> {
-    realise::realise(lock, sources, cache, runner, report)
+    match lock {
+        LockedEnvironment::Debian(lock) => {
+            realise::realise(lock, context.sources, context.cache, runner, context.report)
+        }
+        LockedEnvironment::Nix(lock) => nix::find(context)?.realise(lock, runner),
+    }
 }
 
 /// Makes what a builder elsewhere needs to make the trees of a lock. Uses the network as
-/// [`realise`] does, and runs nothing.
-pub fn kit(
-    lock: &LockedEnvironment,
-    sources: &Sources,
-    cache: &Cache,
-    report: &dyn Report,
-) -> Result<Kit, EnvironmentError> {
-    realise::kit(lock, sources, cache, report)
+/// [`realise`] does, and runs nothing but Nix.
+pub fn kit(lock: &LockedEnvironment, context: &Context<'_>) -> Result<Kit, EnvironmentError> {
+    match lock {
+        LockedEnvironment::Debian(lock) => {
+            realise::kit(lock, context.sources, context.cache, context.report)
+        }
+        LockedEnvironment::Nix(lock) => nix::find(context)?.kit(lock),
+    }
 }
 
 #[cfg(test)]

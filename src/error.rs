@@ -23,7 +23,7 @@ pub struct Failure {
     /// The process's exit code.
     pub code: u8,
     /// The message; its cause is the wrapped error where there is one.
-    message: String,
+    pub message: String,
     /// What to do.
     pub hint: Option<String>,
     /// Lines to show below the message.
@@ -219,6 +219,23 @@ impl From<EnvironmentError> for Failure {
             ),
             EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
             EnvironmentError::Elsewhere { remedy, .. } => (31, Some(*remedy)),
+            EnvironmentError::NoNix(_) => (
+                30,
+                Some(
+                    "--packages debian needs none; --packages auto takes nix only where it is ready",
+                ),
+            ),
+            EnvironmentError::NotLocked(_) => (
+                30,
+                Some(
+                    "packwright lock makes one for this plan; without --locked the build chooses packages itself",
+                ),
+            ),
+            EnvironmentError::Nix { details, hint, .. } => {
+                let mut failure = Self::new(30, &error, hint.map(str::to_owned));
+                failure.details.clone_from(details);
+                return failure;
+            }
             EnvironmentError::Download {
                 temporary: true, ..
             } => (75, Some("try again; what was fetched is kept")),

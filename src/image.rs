@@ -6,6 +6,7 @@
 mod archive;
 mod compress;
 mod document;
+mod grouping;
 mod layer;
 mod reference;
 mod store;
@@ -19,6 +20,7 @@ use thiserror::Error;
 pub use archive::{Destination, export, write_for_docker};
 pub use compress::Compression;
 pub use document::{Healthcheck, ImageSpec, Layer, RuntimeConfig, StoredImage, WrittenImage};
+pub use grouping::{Node, group};
 pub use layer::{LayerContent, LayerDescriptor, OPAQUE, is_opaque, write_layer};
 pub use reference::Reference;
 pub use store::ImageStore;

@@ -11,12 +11,15 @@ mod context;
 mod daemon;
 mod dockerfile;
 mod hooks;
+mod lock;
 mod phases;
 mod removals;
 pub mod run;
 mod secrets;
+mod shell;
 mod source;
 mod start;
+mod store;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,7 +31,7 @@ use thiserror::Error;
 use crate::cache::{Cache, CacheError};
 use crate::engine::docker::DaemonError;
 use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams, Tail};
-use crate::environment::{EnvironmentError, EnvironmentRequest, RootJob, RootRunner, Sources};
+use crate::environment::{EnvironmentError, NixSettings, Packages, RootJob, RootRunner, Sources};
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
 use crate::report::{Event, Report, Step};
 
@@ -175,6 +178,12 @@ pub struct BuildOptions {
     pub cache_key: Option<String>,
     /// Values for the phases that name them.
     pub secrets: Secrets,
+    /// Where packages come from, when the command line or its environment says so.
+    pub packages: Option<Packages>,
+    /// How Nix is used.
+    pub nix: NixSettings,
+    /// Use the lock that is kept with the app, or refuse.
+    pub locked: bool,
 }
 
 /// A finished build.
@@ -221,11 +230,9 @@ impl Build<'_> {
     fn build(&self) -> Result<Built, PipelineError> {
         let (repo, planned) = self.plan()?;
         let plan = &hooks::with_phases_for_hooks(planned.plan);
-        let request = EnvironmentRequest::from_plan(plan);
-        let lock =
-            crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
-        let roots =
-            crate::environment::realise(&lock, self.sources, self.cache, self, self.report)?;
+        let context = self.environment(&repo, plan)?;
+        let lock = self.lock(&repo, plan, &context)?;
+        let roots = crate::environment::realise(&lock, &context, self)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
         let held = self.store.hold()?;
@@ -260,10 +267,7 @@ impl Build<'_> {
                 message: message.clone(),
             });
         }
-        for message in without_effect(&planned.plan)
-            .into_iter()
-            .chain(unasked(&planned.plan, &self.options.secrets))
-        {
+        for message in unasked(&planned.plan, &self.options.secrets) {
             self.report.event(Event::Warning { message });
         }
         // Found now, and not after minutes of work.
@@ -372,31 +376,6 @@ impl Build<'_> {
         }
         Ok(())
     }
-}
-
-/// Keys of a plan that say something which a build does not do yet.
-fn without_effect(plan: &BuildPlan) -> Vec<String> {
-    let mut messages = Vec::new();
-    for (name, phase) in &plan.phases {
-        let overlays = phase
-            .nix_overlays
-            .as_ref()
-            .filter(|overlays| !overlays.is_empty());
-        if overlays.is_some() {
-            messages.push(format!("phases.{name}.nixOverlays has no effect: packages come from Debian and the registries"));
-        }
-    }
-    if plan
-        .image
-        .as_ref()
-        .is_some_and(|image| image.layer_budget.is_some())
-    {
-        messages.push(
-            "image.layerBudget has no effect: there is one layer for each cause of change"
-                .to_owned(),
-        );
-    }
-    messages
 }
 
 /// Secrets that no phase asks for, and secrets that phases ask for and nobody gave.

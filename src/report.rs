@@ -139,6 +139,11 @@ impl<'a> Step<'a> {
         &self.name
     }
 
+    /// Who hears of it.
+    pub fn report(&self) -> &'a dyn Report {
+        self.report
+    }
+
     /// Tells how far the step is.
     pub fn progress(&self, done: u64, total: Option<u64>, unit: &'static str) {
         self.report.event(Event::StepProgress {

@@ -18,8 +18,8 @@ use std::time::Instant;
 
 use packwright::cache::Cache;
 use packwright::environment::{
-    EnvironmentRequest, LockedEnvironment, RootJob, RootRunner, Roots, Sources, realise,
-    resolve_lock,
+    Context, EnvironmentRequest, LockedDebian, LockedEnvironment, NixSettings, Packages, RootJob,
+    RootRunner, Roots, Sources, realise, resolve_lock,
 };
 use packwright::report::{Event, Report};
 use sha2::{Digest, Sha256};
@@ -152,28 +152,37 @@ fn request(build: &[&str], run: &[&str]) -> EnvironmentRequest {
     }
 }
 
-fn made(place: &Place, request: &EnvironmentRequest) -> (LockedEnvironment, Roots) {
-    let sources = Sources::discover(&place.cache);
+/// Packages of Debian's, whatever the machine has.
+fn context<'a>(sources: &'a Sources, cache: &'a Cache, nix: &'a NixSettings) -> Context<'a> {
+    Context {
+        folder: Path::new("/"),
+        packages: Packages::Debian,
+        nix,
+        sources,
+        cache,
+        report: &Print,
+    }
+}
+
+fn made(place: &Place, request: &EnvironmentRequest) -> (LockedDebian, Roots) {
+    let (sources, nix) = (Sources::discover(&place.cache), NixSettings::default());
+    let context = context(&sources, &place.cache, &nix);
     let start = Instant::now();
-    let lock = resolve_lock(request, &sources, &place.cache, &Print)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let lock = resolve_lock(request, &context).unwrap_or_else(|error| panic!("{error}"));
     eprintln!("  locked in {} ms", start.elapsed().as_millis());
     let start = Instant::now();
-    assert_eq!(
-        resolve_lock(request, &sources, &place.cache, &Print).unwrap(),
-        lock
-    );
+    assert_eq!(resolve_lock(request, &context).unwrap(), lock);
     eprintln!("  locked again in {} us", start.elapsed().as_micros());
     let start = Instant::now();
-    let roots = realise(&lock, &sources, &place.cache, &Chroot, &Print)
+    let roots = realise(&lock, &context, &Chroot)
         .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
     eprintln!("  realised in {} ms", start.elapsed().as_millis());
     let start = Instant::now();
-    assert_eq!(
-        realise(&lock, &sources, &place.cache, &Chroot, &Print).unwrap(),
-        roots
-    );
+    assert_eq!(realise(&lock, &context, &Chroot).unwrap(), roots);
     eprintln!("  realised again in {} us", start.elapsed().as_micros());
+    let LockedEnvironment::Debian(lock) = lock else {
+        panic!("not a lock of Debian's packages");
+    };
     (lock, roots)
 }
 
@@ -199,7 +208,7 @@ fn shell(
 }
 
 fn in_build(place: &Place, roots: &Roots, script: &str) -> String {
-    shell(place, &roots.build, &roots.build_path, script)
+    shell(place, &roots.build, &roots.around.build_path, script)
         .unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
@@ -333,8 +342,8 @@ fn node_builds_and_starts() {
     let script = "node -e 'console.log(process.version, os.userInfo().username)'; bash -l -c 'echo $PATH'; npm --version; \
                   id -un; ls / | tr '\\n' ' '; head -1 /etc/os-release; date; printf 'a b' | tr a c; which node; \
                   test $(grep -c BEGIN /etc/ssl/certs/ca-certificates.crt) -gt 100; TZ=Europe/Berlin date +%Z";
-    let text =
-        shell(&place, &trees, &roots.run_path, script).unwrap_or_else(|error| panic!("{error}"));
+    let text = shell(&place, &trees, &roots.around.run_path, script)
+        .unwrap_or_else(|error| panic!("{error}"));
     eprintln!("{text}");
     assert!(text.starts_with("v22.") && text.contains("root") && text.contains("/opt/nodejs-22."));
 }
@@ -386,7 +395,7 @@ fn python_decides_its_suite_and_runs_without_the_build_root() {
         let (_dir, trees) = image(&place, &roots);
         let script = "python3 -c 'import ssl, sqlite3, ctypes, sys; print(sys.version, len(ssl.create_default_context().get_ca_certs()))'; \
                       python3 -X importtime -c 'import json' 2>&1 | wc -l; find / -xdev -name '*.pyc' | wc -l; bash -c 'echo $BASH_VERSION'";
-        let text = shell(&place, &trees, &roots.run_path, script)
+        let text = shell(&place, &trees, &roots.around.run_path, script)
             .unwrap_or_else(|error| panic!("{error}"));
         eprintln!("{text}");
         assert!(text.starts_with(version));
@@ -404,7 +413,7 @@ fn nginx_runs_from_the_images_trees() {
     let text = shell(
         &place,
         &trees,
-        &roots.run_path,
+        &roots.around.run_path,
         "nginx -v 2>&1; nginx -t 2>&1",
     )
     .unwrap_or_else(|error| panic!("{error}"));
@@ -422,15 +431,14 @@ fn two_caches_get_the_same_trees() {
     for _ in 0..2 {
         let home = tempfile::tempdir().unwrap();
         let cache = Cache::open(home.path()).unwrap();
-        let sources = Sources::discover(&cache);
+        let (sources, nix) = (Sources::discover(&cache), NixSettings::default());
+        let context = context(&sources, &cache, &nix);
         let request = request(
             &["nodejs@22", "gcc", "python", "git"],
             &["python", "nginx", "imagemagick"],
         );
-        let lock =
-            lock.get_or_insert_with(|| resolve_lock(&request, &sources, &cache, &Print).unwrap());
-        let roots = realise(lock, &sources, &cache, &Chroot, &Print)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let lock = lock.get_or_insert_with(|| resolve_lock(&request, &context).unwrap());
+        let roots = realise(lock, &context, &Chroot).unwrap_or_else(|error| panic!("{error}"));
         let trees = roots
             .build
             .iter()

@@ -235,6 +235,7 @@ pub(crate) fn merge(lower: BuildPlan, upper: BuildPlan) -> BuildPlan {
     let BuildPlan {
         providers,
         build_image,
+        packages,
         variables,
         static_assets,
         phases,
@@ -245,6 +246,7 @@ pub(crate) fn merge(lower: BuildPlan, upper: BuildPlan) -> BuildPlan {
     let mut plan = lower;
     plan.providers = merge_list(plan.providers, providers);
     plan.build_image = build_image.or(plan.build_image);
+    plan.packages = packages.or(plan.packages);
     plan.variables.extend(variables);
     plan.static_assets.extend(static_assets);
     for (name, phase) in phases {
@@ -278,6 +280,7 @@ fn merge_phase(lower: Phase, upper: Phase) -> Phase {
         nix_libs: merge_list(lower.nix_libs, upper.nix_libs),
         nix_overlays: merge_list(lower.nix_overlays, upper.nix_overlays),
         nixpkgs_archive: upper.nixpkgs_archive.or(lower.nixpkgs_archive),
+        nix_expr: upper.nix_expr.or(lower.nix_expr),
         apt_pkgs: merge_list(lower.apt_pkgs, upper.apt_pkgs),
         cmds: merge_list(lower.cmds, upper.cmds),
         only_include_files: merge_list(files, upper.only_include_files),
@@ -295,6 +298,7 @@ fn merge_start(lower: Start, upper: Start) -> Start {
         only_include_files: merge_list(lower.only_include_files, upper.only_include_files),
         user: upper.user.or(lower.user),
         nix_pkgs: merge_list(lower.nix_pkgs, upper.nix_pkgs),
+        nix_expr: upper.nix_expr.or(lower.nix_expr),
         apt_pkgs: merge_list(lower.apt_pkgs, upper.apt_pkgs),
     }
 }

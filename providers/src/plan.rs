@@ -1,8 +1,8 @@
 //! The build plan: the whole decision as data, in the shape of a nixpacks plan and of `nixpacks.toml`.
 //!
 //! Owns the schema, reading and writing it (JSON and TOML), and the order of phases. Keys beyond nixpacks' are additive:
-//! `hooks`, `image`, `start.nixPkgs`, `start.aptPkgs`, `phases.*.network`, `phases.*.secrets`. How plans merge is for
-//! `overrides.rs`.
+//! `packages`, `hooks`, `image`, `start.nixPkgs`, `start.aptPkgs`, `start.nixExpr`, `phases.*.nixExpr`, `phases.*.network`,
+//! `phases.*.secrets`. How plans merge is for `overrides.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,9 @@ pub struct BuildPlan {
     /// Base image of a nixpacks plan. Carried along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build_image: Option<String>,
+    /// Where packages come from: `auto`, `nix` or `debian`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<String>,
     /// Environment variables of phases and of the image. Always written: platforms index it without asking.
     pub variables: BTreeMap<String, String>,
     /// File name to text, put under `/assets`.
@@ -60,6 +63,9 @@ pub struct Phase {
     /// A nixpkgs revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nixpkgs_archive: Option<String>,
+    /// A Nix expression for further packages: text in which `pkgs` is the set, or a file ending in `.nix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nix_expr: Option<String>,
     /// Debian packages.
     #[serde(skip_serializing_if = "Option::is_none", alias = "aptPackages")]
     pub apt_pkgs: List,
@@ -102,6 +108,9 @@ pub struct Start {
     /// Tools that stay at run time. With neither this nor `aptPkgs`, everything stays.
     #[serde(skip_serializing_if = "Option::is_none", alias = "nixPackages")]
     pub nix_pkgs: List,
+    /// The only Nix expression whose packages stay; absent, those of all phases do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nix_expr: Option<String>,
     /// Debian packages that stay at run time.
     #[serde(skip_serializing_if = "Option::is_none", alias = "aptPackages")]
     pub apt_pkgs: List,
@@ -185,6 +194,7 @@ pub(crate) fn keys_beside(path: &str) -> &'static [&'static str] {
         [_] => &[
             "providers",
             "buildImage",
+            "packages",
             "variables",
             "staticAssets",
             "phases",
@@ -200,6 +210,7 @@ pub(crate) fn keys_beside(path: &str) -> &'static [&'static str] {
             "user",
             "nixPkgs",
             "nixPackages",
+            "nixExpr",
             "aptPkgs",
             "aptPackages",
         ],
@@ -236,6 +247,7 @@ const PHASE_KEYS: &[&str] = &[
     "nixLibraries",
     "nixOverlays",
     "nixpkgsArchive",
+    "nixExpr",
     "aptPkgs",
     "aptPackages",
     "cmds",
@@ -535,6 +547,7 @@ mod tests {
             nix_libs: list.clone(),
             nix_overlays: list.clone(),
             nixpkgs_archive: Some(String::new()),
+            nix_expr: Some(String::new()),
             apt_pkgs: list.clone(),
             cmds: list.clone(),
             only_include_files: list.clone(),

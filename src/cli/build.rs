@@ -12,6 +12,7 @@ use clap::Args;
 use super::builder::{Choice, DaemonFlags};
 use super::human::Human;
 use super::json::Lines;
+use super::packages::PackageFlags;
 use super::{Global, PlanFlags, Tee, text};
 use crate::engine::Interrupt;
 use crate::engine::native::Native;
@@ -63,6 +64,9 @@ pub struct BuildArgs {
     /// file
     #[arg(long, value_name = "NAME[=VALUE|=@FILE]")]
     pub secret: Vec<String>,
+    /// Use the packages of packwright.lock, or refuse
+    #[arg(long)]
+    pub locked: bool,
     /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
@@ -76,6 +80,8 @@ pub struct BuildArgs {
     pub(super) daemon: DaemonFlags,
     #[command(flatten, next_help_heading = "Changes to the plan")]
     pub(super) flags: PlanFlags,
+    #[command(flatten, next_help_heading = "Packages")]
+    pub(super) packages: PackageFlags,
 }
 
 impl BuildArgs {
@@ -93,11 +99,13 @@ impl BuildArgs {
             no_cache: false,
             cache_key: None,
             secret: Vec::new(),
+            locked: false,
             no_error_without_start: false,
             incremental_cache_image: None,
             verbose: false,
             daemon: DaemonFlags::default(),
             flags,
+            packages: PackageFlags::default(),
         }
     }
 
@@ -113,7 +121,7 @@ impl BuildArgs {
         }
     }
 
-    fn options(&self) -> anyhow::Result<BuildOptions> {
+    pub(super) fn options(&self) -> anyhow::Result<BuildOptions> {
         let name = match &self.name {
             Some(name) => name.parse().map_err(Failure::from)?,
             None => default_name(&self.path),
@@ -164,6 +172,9 @@ impl BuildArgs {
             no_cache: self.no_cache,
             cache_key: self.cache_key.clone(),
             secrets: super::secrets(&self.secret)?,
+            packages: self.packages.packages(),
+            nix: self.packages.nix()?,
+            locked: self.locked,
         })
     }
 }
@@ -186,7 +197,7 @@ pub fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::default();
     super::handle_signals(&interrupt)?;
     let wanted = args.wanted();
-    let outcome = with_build(&options, global, &interrupt, global.json, |build| {
+    let outcome = with(&options, global, &interrupt, global.json, |build| {
         wanted.done_by(build)
     })
     .map_err(Failure::from)?;
@@ -272,10 +283,6 @@ impl Wanted<'_> {
     }
 }
 
-fn run_natively(build: &Build<'_>) -> Result<Built, PipelineError> {
-    build.run()
-}
-
 fn image_by(choice: &Choice, build: &Build<'_>) -> Result<Built, PipelineError> {
     match choice {
         Choice::Daemon(builder, options) => build.run_in(builder, options),
@@ -289,22 +296,25 @@ fn image_by(choice: &Choice, build: &Build<'_>) -> Result<Built, PipelineError> 
     }
 }
 
-/// Builds with the reports that the flags ask for and a log on disk.
+/// Builds, with a log on disk.
 pub(super) fn build(
     options: &BuildOptions,
     global: &Global,
     interrupt: &Interrupt,
     json: bool,
 ) -> Result<Built, PipelineError> {
-    with_build(options, global, interrupt, json, run_natively)
+    with(options, global, interrupt, json, |build: &Build<'_>| {
+        build.run()
+    })
 }
 
-fn with_build<T>(
+/// Hands everything that a build shares to `work`, with the reports that the flags ask for and a log on disk.
+pub(super) fn with<T>(
     options: &BuildOptions,
     global: &Global,
     interrupt: &Interrupt,
     json: bool,
-    action: impl FnOnce(&Build<'_>) -> Result<T, PipelineError>,
+    work: impl FnOnce(&Build<'_>) -> Result<T, PipelineError>,
 ) -> Result<T, PipelineError> {
     let folder = global
         .folder()
@@ -334,7 +344,7 @@ fn with_build<T>(
         report: &report,
         interrupt,
     };
-    action(&build)
+    work(&build)
 }
 
 /// Keeps the type of log files in one place.

@@ -118,6 +118,21 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(ALWAYS)
 }
 
+/// Attributes of nixpkgs that plans name as they are.
+pub(super) fn plain_attributes() -> impl Iterator<Item = &'static str> {
+    DEBIAN.iter().map(|(name, _)| *name)
+}
+
+/// The tools that plans name with a range of versions, whoever has them.
+#[cfg(test)]
+pub(super) fn tools() -> impl Iterator<Item = &'static str> {
+    TOOLCHAINS
+        .iter()
+        .map(|tool| tool.name)
+        .chain(SUITED.iter().map(|row| row.tool))
+        .chain(ELSEWHERE.iter().map(|(tool, _)| *tool))
+}
+
 /// Names of nixpkgs for toolchains, as an entry of a plan.
 const ALIASES: &[(&str, &str)] = &[
     ("nodePackages.npm", "npm"),

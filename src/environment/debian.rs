@@ -80,11 +80,7 @@ pub(super) fn open(
     cache: &Cache,
     report: &dyn Report,
 ) -> Result<Index, EnvironmentError> {
-    let keyring = sources.variable("PACKWRIGHT_DEBIAN_KEYRING").map_or_else(
-        || PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg"),
-        PathBuf::from,
-    );
-    let keyring = Keyring::read(&keyring)?;
+    let keyring = Keyring::read(&keyring_path(sources))?;
     let read = |pocket: &Pocket| {
         read_pocket(
             pocket,
@@ -221,4 +217,11 @@ fn read_packages(
     // The compact form is all that is read from now on.
     let _ = std::fs::remove_file(&file);
     Ok(compact)
+}
+/// Where the keys are that Debian's indexes are verified with.
+pub(super) fn keyring_path(sources: &Sources) -> PathBuf {
+    sources.variable("PACKWRIGHT_DEBIAN_KEYRING").map_or_else(
+        || PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        PathBuf::from,
+    )
 }

@@ -38,7 +38,7 @@ pub enum Registry {
 }
 
 impl Registry {
-    const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Debian,
         Self::DebianSecurity,
         Self::Npm,

@@ -24,10 +24,10 @@ pub(super) const FRESH: Duration = Duration::from_secs(24 * 3600);
 /// Of the lock's form and of the rules that make it.
 const FORMAT: u32 = 1;
 
-/// Every package and toolchain of an environment, exactly.
+/// Every package and toolchain of an environment of Debian's, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockedEnvironment {
+pub struct LockedDebian {
     /// The form of this lock.
     pub format: u32,
     /// Debian's suite: `trixie`.
@@ -106,7 +106,7 @@ pub struct Artifact {
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     resolved: u64,
-    lock: LockedEnvironment,
+    lock: LockedDebian,
 }
 
 /// Debian's name of this machine's architecture.
@@ -222,7 +222,7 @@ pub(super) fn resolve(
     sources: &Sources,
     cache: &Cache,
     report: &dyn Report,
-) -> Result<LockedEnvironment, EnvironmentError> {
+) -> Result<LockedDebian, EnvironmentError> {
     let architecture = architecture()?;
     let key = request_key(request, architecture, sources);
     let now = SystemTime::now();
@@ -263,7 +263,7 @@ pub(super) fn resolve(
     Ok(lock)
 }
 
-fn summary(lock: &LockedEnvironment) -> String {
+fn summary(lock: &LockedDebian) -> String {
     let tools: Vec<String> = lock
         .toolchains
         .iter()
@@ -285,6 +285,8 @@ fn request_key(request: &EnvironmentRequest, architecture: &str, sources: &Sourc
         build_apt,
         run_apt,
         run_everything,
+        // Says the same again, for Nix.
+        nix: _,
     } = request;
     let variables = [
         "SUITE",
@@ -313,7 +315,7 @@ fn request_key(request: &EnvironmentRequest, architecture: &str, sources: &Sourc
         .finish()
 }
 
-fn remembered(cache: &Cache, key: &Key, now: SystemTime) -> Option<LockedEnvironment> {
+fn remembered(cache: &Cache, key: &Key, now: SystemTime) -> Option<LockedDebian> {
     let bytes = std::fs::read(cache.find(Kind::Lock, key)?).ok()?;
     let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
     let age = now
@@ -643,7 +645,7 @@ fn assemble(
     index: &Index,
     toolchains: Vec<LockedToolchain>,
     architecture: &str,
-) -> Result<LockedEnvironment, EnvironmentError> {
+) -> Result<LockedDebian, EnvironmentError> {
     let nothing = Given::default();
     let base = resolver::resolve(index, &debian::root::base_wanted(index), &nothing)?;
     let not_in_run_base = debian::root::not_in_run_base();
@@ -676,7 +678,7 @@ fn assemble(
         .filter(|package| in_base.contains(package.name))
         .collect();
     let locked = |packages: &[Package<'_>]| packages.iter().map(DebianPackage::from).collect();
-    Ok(LockedEnvironment {
+    Ok(LockedDebian {
         format: FORMAT,
         suite: index.suite().to_owned(),
         architecture: architecture.to_owned(),

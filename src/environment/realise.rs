@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::debian::root::{self, Downloaded};
 use super::http::{Client, Fetch, Promise};
-use super::lock::{Artifact, DebianPackage, LockedEnvironment, LockedToolchain};
+use super::lock::{Artifact, DebianPackage, LockedDebian, LockedToolchain};
 use super::toolchain::{Toolchain, named, pypi, tree};
-use super::{Cause, EnvironmentError, Registry, RootRunner, Roots, RunTree, Sources, debian};
+use super::{
+    Cause, EnvironmentError, Registry, RootRunner, Roots, RunTree, Sources, Surroundings, debian,
+};
 use crate::cache::{Cache, Key, KeyBuilder, Kind};
 use crate::report::{Report, Step};
 
@@ -27,7 +29,7 @@ const ARTIFACT_LIMIT: u64 = 4 << 30;
 
 /// What every making of a tree needs.
 struct Context<'a> {
-    lock: &'a LockedEnvironment,
+    lock: &'a LockedDebian,
     sources: &'a Sources,
     cache: &'a Cache,
     report: &'a dyn Report,
@@ -52,7 +54,7 @@ fn packages_key(domain: &str, architecture: &str, packages: &[DebianPackage]) ->
 }
 
 impl Keys {
-    fn of(lock: &LockedEnvironment) -> Self {
+    fn of(lock: &LockedDebian) -> Self {
         let some = |packages: &[DebianPackage], key: KeyBuilder| {
             (!packages.is_empty()).then(|| key.finish())
         };
@@ -92,7 +94,7 @@ fn toolchain_key(toolchain: &LockedToolchain) -> Key {
 }
 
 pub(super) fn realise(
-    lock: &LockedEnvironment,
+    lock: &LockedDebian,
     sources: &Sources,
     cache: &Cache,
     runner: &dyn RootRunner,
@@ -115,7 +117,7 @@ pub(super) fn realise(
 
 impl<'a> Context<'a> {
     fn new(
-        lock: &'a LockedEnvironment,
+        lock: &'a LockedDebian,
         sources: &'a Sources,
         cache: &'a Cache,
         report: &'a dyn Report,
@@ -417,10 +419,13 @@ impl Context<'_> {
                 .list("trees", stacked.iter().map(|key| key.as_str()))
                 .finish(),
             run: self.run_trees(keys),
-            build_path: paths(&|tool| tool.build),
-            run_path: paths(&|tool| tool.run),
-            variables: self.variables(),
-            notes: self.notes(),
+            around: Surroundings {
+                build_path: paths(&|tool| tool.build),
+                run_path: paths(&|tool| tool.run),
+                variables: self.variables(),
+                notes: self.notes(),
+                ..Surroundings::default()
+            },
         }
     }
 

@@ -115,6 +115,27 @@ impl LayerContent {
         self.add(path, mode, (0, 0), Body::Bytes(bytes))
     }
 
+    /// Adds a path of Nix's store: all of it, owned by root. Files that share their bytes by hard links
+    /// do so by chance of the store that they are in, so each is written.
+    pub fn add_store_path(&mut self, host: &Path, path: &Path) -> Result<(), ImageError> {
+        let meta = fs::symlink_metadata(host).map_err(io_error("examine", host))?;
+        let kind = meta.file_type();
+        if kind.is_symlink() {
+            let target = fs::read_link(host).map_err(io_error("read", host))?;
+            return self.add_symlink(path, &target);
+        }
+        if kind.is_file() {
+            let body = Body::File(host.to_owned(), meta.len());
+            return self.add(path, meta.mode(), (0, 0), body);
+        }
+        self.add_directory(path, meta.mode())?;
+        for entry in fs::read_dir(host).map_err(io_error("list", host))? {
+            let name = entry.map_err(io_error("list", host))?.file_name();
+            self.add_store_path(&host.join(&name), &path.join(&name))?;
+        }
+        Ok(())
+    }
+
     /// Adds a file that lies at `source` below a folder of the host, owned by root in the image.
     /// No link on the way to it is followed, and its bytes must have `hash` when they are read:
     /// others may write there meanwhile.

@@ -13,7 +13,7 @@ use packwright_providers::BuildPlan;
 use super::phases::{Results, StepResult, overrides};
 use super::removals::Removals;
 use super::source::{APP, SourceFile, SourceKind, SourceTree};
-use super::{Build, PipelineError};
+use super::{Build, PipelineError, store};
 use crate::cache::{Key, Kind};
 use crate::environment::{Roots, RunTree};
 use crate::image::{
@@ -22,7 +22,7 @@ use crate::image::{
 use crate::report::Step;
 
 /// Raised when the bytes of a layer change for the same content.
-const LAYER_FORMAT: &str = "4";
+pub const LAYER_FORMAT: &str = "4";
 
 /// What phases may leave there belongs to the machine that builds, not to the image.
 pub const VOLATILE: [&str; 15] = [
@@ -44,6 +44,7 @@ pub const VOLATILE: [&str; 15] = [
 ];
 
 /// The layers of an image and how many had to be written.
+#[derive(Default)]
 pub struct Layers {
     /// Bottom first.
     pub layers: Vec<Layer>,
@@ -59,10 +60,7 @@ pub fn layers(
     roots: &Roots,
     results: &Results,
 ) -> Result<Layers, PipelineError> {
-    let mut done = Layers {
-        layers: Vec::new(),
-        written: 0,
-    };
+    let mut done = Layers::default();
     let chosen = compression(plan)?;
     for tree in &roots.run {
         run_tree_layer(
@@ -72,6 +70,8 @@ pub fn layers(
             &mut done,
         )?;
     }
+    let others = results.steps.len() + 1;
+    store::layers(build, plan, &roots.around.run_store, others, &mut done)?;
     let compression = chosen.unwrap_or_default();
     let late = results
         .steps
@@ -97,10 +97,12 @@ pub fn spec(
     layers: Vec<Layer>,
 ) -> Result<ImageSpec, PipelineError> {
     let start = plan.start.as_ref();
-    let path = run_path(path, &roots.build_path, &roots.run_path);
+    let path = run_path(path, &roots.around.build_path, &roots.around.run_path);
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
+    let mut variables = roots.around.run_variables.clone();
+    variables.extend(plan.variables.clone());
     env.extend(
-        plan.variables
+        variables
             .iter()
             .map(|(name, value)| format!("{name}={value}")),
     );
@@ -138,10 +140,7 @@ pub fn tree_archive(
     tree: &RunTree,
     compression: Compression,
 ) -> Result<Option<LayerDescriptor>, PipelineError> {
-    let mut done = Layers {
-        layers: Vec::new(),
-        written: 0,
-    };
+    let mut done = Layers::default();
     run_tree_layer(build, tree, compression, &mut done)?;
     Ok(done.layers.pop().map(|layer| layer.descriptor))
 }
@@ -274,7 +273,7 @@ fn step_layer(
         || {
             let keep = |path: &Path| {
                 let absolute = Path::new("/").join(path);
-                let notes = roots.notes.iter().map(String::as_str);
+                let notes = roots.around.notes.iter().map(String::as_str);
                 let volatile = VOLATILE
                     .into_iter()
                     .chain(notes)
@@ -376,7 +375,7 @@ fn source_layer(
 }
 
 /// Adds a layer: from the store when its key is known there, else written.
-fn layer(
+pub fn layer(
     build: &Build<'_>,
     key: &Key,
     title: &str,

@@ -11,13 +11,16 @@ use std::sync::Arc;
 use minijinja::context;
 use packwright_providers::BuildPlan;
 
-use super::dockerfile::{Dialect, Dockerfile, FOLDER, Recipe, archive_path, packages_path, render};
+use super::dockerfile::{
+    Dialect, Dockerfile, FOLDER, Recipe, archive_path, packages_path, render, store_path,
+};
 use super::source::{SourceKind, SourceTree};
+use super::store::Archives;
 use super::{Build, PipelineError, assemble, authorities, hooks};
 use crate::cache::Key;
 use crate::engine::docker::{ContextBody, ContextFile};
-use crate::environment::{EnvironmentRequest, Kit, KitPart, RunTree};
-use crate::image::Compression;
+use crate::environment::{Kit, KitPart, RunTree};
+use crate::image::{Compression, LayerDescriptor};
 
 /// A build for a builder elsewhere.
 pub struct Context {
@@ -36,10 +39,9 @@ impl Build<'_> {
     pub fn context(&self, dialect: Dialect) -> Result<Context, PipelineError> {
         let (repo, planned) = self.plan()?;
         let plan = hooks::with_phases_for_hooks(planned.plan);
-        let request = EnvironmentRequest::from_plan(&plan);
-        let lock =
-            crate::environment::resolve_lock(&request, self.sources, self.cache, self.report)?;
-        let kit = crate::environment::kit(&lock, self.sources, self.cache, self.report)?;
+        let context = self.environment(&repo, &plan)?;
+        let lock = self.lock(&repo, &plan, &context)?;
+        let kit = crate::environment::kit(&lock, &context)?;
         let source = self.read_source(&repo)?;
         let dockerfile = Recipe {
             plan: &plan,
@@ -50,7 +52,7 @@ impl Build<'_> {
             dialect,
         }
         .dockerfile()?;
-        let mut files = self.kit_files(&kit)?;
+        let mut files = self.kit_files(&plan, &kit)?;
         for (name, text) in &plan.static_assets {
             files.push(bytes(
                 super::asset_path(Path::new("assets"), name)?,
@@ -100,7 +102,7 @@ impl Build<'_> {
     }
 
     /// The archives and packages of an environment.
-    fn kit_files(&self, kit: &Kit) -> Result<Vec<ContextFile>, PipelineError> {
+    fn kit_files(&self, plan: &BuildPlan, kit: &Kit) -> Result<Vec<ContextFile>, PipelineError> {
         let mut files = Vec::new();
         for part in &kit.parts {
             match part {
@@ -118,6 +120,9 @@ impl Build<'_> {
         for tree in &kit.run {
             files.push(self.archive(tree)?);
         }
+        for group in Archives::of(plan, kit)?.all() {
+            files.push(self.archive_file(&store_path(group), group.archive(self)?)?);
+        }
         // A toolchain that is used and stays as a whole is one archive.
         let mut seen = BTreeSet::new();
         files.retain(|file| seen.insert(file.path.clone()));
@@ -125,14 +130,21 @@ impl Build<'_> {
     }
 
     fn archive(&self, tree: &RunTree) -> Result<ContextFile, PipelineError> {
-        let path = inside(&archive_path(tree));
         let descriptor = assemble::tree_archive(self, tree, Compression::THOROUGH)?;
+        self.archive_file(&archive_path(tree), descriptor)
+    }
+
+    fn archive_file(
+        &self,
+        path: &str,
+        descriptor: Option<LayerDescriptor>,
+    ) -> Result<ContextFile, PipelineError> {
         let body = match descriptor {
             Some(descriptor) => ContextBody::File(self.store.blob_path(&descriptor.digest)?),
             None => ContextBody::Bytes(EMPTY_ARCHIVE.to_vec()),
         };
         Ok(ContextFile {
-            path,
+            path: inside(path),
             mode: 0o644,
             body,
         })

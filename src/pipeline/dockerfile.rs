@@ -16,7 +16,9 @@ use packwright_providers::{BuildPlan, Healthcheck};
 use serde::Serialize;
 
 use super::source::SourceTree;
+use super::store::{Archives, Group};
 use super::{PipelineError, assemble, phases};
+use crate::cache::Key;
 use crate::environment::{Kit, KitPart, KitScript, RunTree};
 use quote::{can_be_quoted, is_name, quoted};
 pub use steps::secrets_argument;
@@ -71,22 +73,35 @@ impl Recipe<'_> {
         let mut file = Dockerfile::default();
         let variables = self.variables(&mut file)?;
         let (steps, path) = self.steps(&mut file)?;
-        let parts: Vec<Value> = self
+        let mut parts: Vec<Value> = self
             .kit
             .parts
             .iter()
             .map(part)
             .collect::<Result<_, PipelineError>>()?;
+        let store = Archives::of(self.plan, self.kit)?;
+        parts.extend(
+            store
+                .for_phases()
+                .map(|group| context! { title => group.title(), archive => store_path(group) }),
+        );
         let system = self
             .kit
             .parts
             .iter()
             .any(|part| matches!(part, KitPart::Script(script) if script.stays.is_some()));
-        let image: Vec<String> = self.kit.run.iter().map(archive_path).collect();
+        let image: Vec<String> = self
+            .kit
+            .run
+            .iter()
+            .map(archive_path)
+            .chain(store.image.iter().map(store_path))
+            .collect();
         let values = context! {
             parts,
             system_variables => self.system_variables(),
             variables,
+            path => super::search_path(&self.kit.around.build_path),
             assets => !self.plan.static_assets.is_empty(),
             authorities_file => self.dialect == Dialect::Classic,
             steps,
@@ -103,7 +118,7 @@ impl Recipe<'_> {
     /// Variables of phases below those of the plan.
     fn system_variables(&self) -> Vec<Value> {
         let mut variables = phases::system_variables();
-        variables.extend(self.kit.variables.clone());
+        variables.extend(self.kit.around.variables.clone());
         variables
             .into_iter()
             .map(|(name, value)| context! { name, value })
@@ -163,9 +178,13 @@ impl Recipe<'_> {
             .map(|path| regex::escape(&path.to_string_lossy()));
         let leading: BTreeSet<String> = leading.collect();
         let leading: Vec<String> = leading.into_iter().collect();
+        // In the sandbox it cannot be written to.
+        let nix = !self.kit.around.build_store.is_empty();
+        let store = nix.then(|| "nix/store".to_owned());
         let volatile = assemble::VOLATILE.iter().map(ToString::to_string);
         let all: Vec<String> = volatile
-            .chain(self.kit.notes.iter().cloned())
+            .chain(self.kit.around.notes.iter().cloned())
+            .chain(store)
             .chain(mounts)
             .map(|path| regex::escape(&path))
             .collect();
@@ -203,11 +222,13 @@ impl Recipe<'_> {
         let plan = self.plan;
         let start = plan.start.clone().unwrap_or_default();
         let image = plan.image.clone().unwrap_or_default();
-        let path = assemble::run_path(path, &self.kit.build_path, &self.kit.run_path);
+        let path = assemble::run_path(path, &self.kit.around.build_path, &self.kit.around.run_path);
         let mut lines = vec![
             format!("ENV PATH={}", quoted(&super::search_path(&path))),
             "WORKDIR /app".to_owned(),
         ];
+        let run = self.kit.around.run_variables.iter();
+        lines.extend(run.map(|(name, value)| format!("ENV {name}={}", quoted(value))));
         lines.extend(self.variables(file)?);
         let mut labels = image.labels;
         labels.extend(self.labels.clone());
@@ -281,10 +302,19 @@ fn healthcheck(check: &Healthcheck) -> String {
 
 /// The file of a tree beside the Dockerfile, relative to the build context.
 pub fn archive_path(tree: &RunTree) -> String {
+    archive_name(&tree.title, &tree.key)
+}
+
+/// The file of some store paths beside the Dockerfile, relative to the build context.
+pub fn store_path(group: &Group<'_>) -> String {
+    archive_name(&group.title(), &group.key())
+}
+
+fn archive_name(title: &str, key: &Key) -> String {
     format!(
         "{FOLDER}/environment/{}-{}.tar.gz",
-        slug(&tree.title),
-        &tree.key.as_str()[..12]
+        slug(title),
+        &key.as_str()[..12]
     )
 }
 

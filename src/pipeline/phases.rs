@@ -78,7 +78,7 @@ pub fn run(
         parent: roots.key.clone(),
         placed: BTreeSet::new(),
         results: Results {
-            path: roots.build_path.clone(),
+            path: roots.around.build_path.clone(),
             ..Results::default()
         },
     };
@@ -176,7 +176,7 @@ impl<'a> State<'a> {
             secrets,
             name,
             commands,
-            env: self.variables(),
+            env: variables(self.plan, self.roots, &self.results.path),
             network: if phase.network == Some(false) {
                 Network::None
             } else {
@@ -233,15 +233,6 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// The variables of a phase: the system's, the toolchains', the plan's, in rising order.
-    fn variables(&self) -> BTreeMap<String, String> {
-        let mut env = system_variables();
-        env.extend(self.roots.variables.clone());
-        env.extend(self.plan.variables.clone());
-        env.insert("PATH".to_owned(), super::search_path(&self.results.path));
-        env
-    }
-
     fn step_key(&self, phase: &Prepared<'_>, source: &Key) -> Key {
         let Prepared {
             name,
@@ -277,7 +268,10 @@ impl<'a> State<'a> {
     ) -> Result<PathBuf, PipelineError> {
         let cache = self.build.cache;
         let staging = cache.staging()?;
-        let (mut binds, _locks) = self.mounts(phase)?;
+        let (mounts, _locks) = self.mounts(phase)?;
+        // What stands on the store comes after it: a link of the root may lead there.
+        let mut binds = super::store::binds(&self.roots.around.build_store);
+        binds.extend(mounts);
         let mut env = phase.env.clone();
         let secrets = phase.secrets.iter();
         env.extend(secrets.map(|(name, value)| ((*name).to_owned(), value.reveal().to_owned())));
@@ -397,6 +391,15 @@ impl<'a> State<'a> {
     }
 }
 
+/// The variables of a phase: the system's, the toolchains', the plan's, in rising order.
+pub fn variables(plan: &BuildPlan, roots: &Roots, path: &[String]) -> BTreeMap<String, String> {
+    let mut env = system_variables();
+    env.extend(roots.around.variables.clone());
+    env.extend(plan.variables.clone());
+    env.insert("PATH".to_owned(), super::search_path(path));
+    env
+}
+
 fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Tail) -> PipelineError {
     let tail = tail.last(Tail::LINES);
     let carriage_return = tail
@@ -464,7 +467,7 @@ mod tests {
     use crate::cache::Cache;
     use crate::engine::Interrupt;
     use crate::engine::fake::Fake;
-    use crate::environment::Sources;
+    use crate::environment::{Sources, Surroundings};
     use crate::image::ImageStore;
     use crate::pipeline::BuildOptions;
     use crate::report::Silent;
@@ -505,13 +508,12 @@ mod tests {
             let build = phase("build", None, Some("install"));
             plan.phases.insert("build".to_owned(), build);
             let roots = Roots {
-                build: Vec::new(),
-                run: Vec::new(),
-                build_path: vec!["/opt/tool/bin".to_owned()],
-                run_path: Vec::new(),
-                variables: BTreeMap::new(),
-                notes: Vec::new(),
+                around: Surroundings {
+                    build_path: vec!["/opt/tool/bin".to_owned()],
+                    ..Surroundings::default()
+                },
                 key: Key::build("roots").finish(),
+                ..Roots::default()
             };
             let options = BuildOptions {
                 source: app,
@@ -604,7 +606,11 @@ mod tests {
                 place.plan.variables.insert("A".to_owned(), "1".to_owned());
             }),
             ("toolchain variable", |place| {
-                place.roots.variables.insert("B".to_owned(), "1".to_owned());
+                place
+                    .roots
+                    .around
+                    .variables
+                    .insert("B".to_owned(), "1".to_owned());
             }),
             ("roots", |place| {
                 place.roots.key = Key::build("other roots").finish();

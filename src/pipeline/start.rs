@@ -47,6 +47,9 @@ pub fn check(
         .collect();
     let found = places.iter().any(|place| {
         let in_source = Path::new(place).strip_prefix(APP);
+        if roots.around.run_store.find(&format!("/{place}")).is_some() {
+            return true;
+        }
         trees
             .iter()
             .any(|tree| tree.join(place).symlink_metadata().is_ok())

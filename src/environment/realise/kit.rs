@@ -6,7 +6,7 @@
 
 use super::{Context, Keys, packages_key, root};
 use crate::cache::{Cache, Key};
-use crate::environment::lock::{DebianPackage, LockedEnvironment};
+use crate::environment::lock::{DebianPackage, LockedDebian};
 use crate::environment::{
     Cause, EnvironmentError, Kit, KitPart, KitScript, Leavings, RunTree, Sources,
 };
@@ -14,7 +14,7 @@ use crate::report::Report;
 
 /// Makes the kit of a lock.
 pub(in crate::environment) fn kit(
-    lock: &LockedEnvironment,
+    lock: &LockedDebian,
     sources: &Sources,
     cache: &Cache,
     report: &dyn Report,
@@ -50,16 +50,13 @@ pub(in crate::environment) fn kit(
         let title = format!("{} {}", toolchain.tool, toolchain.version);
         parts.push(KitPart::Tree(context.part(key, title)));
     }
-    let roots = context.roots(&keys);
+    let around = context.roots(&keys).around;
     // Installed by the builder, so no tree of ours.
     keys.run = None;
     Ok(Kit {
         parts,
         run: context.run_trees(&keys),
-        build_path: roots.build_path,
-        run_path: roots.run_path,
-        variables: roots.variables,
-        notes: roots.notes,
+        around,
     })
 }
 

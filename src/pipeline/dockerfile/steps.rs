@@ -39,8 +39,8 @@ impl Recipe<'_> {
         file: &mut Dockerfile,
     ) -> Result<(Vec<Value>, Vec<String>), PipelineError> {
         let mut state = State {
-            path: self.kit.build_path.clone(),
-            path_written: false,
+            path: self.kit.around.build_path.clone(),
+            path_written: true,
             early: Vec::new(),
             whole: false,
             steps: Vec::new(),

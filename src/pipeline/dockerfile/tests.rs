@@ -5,7 +5,7 @@ use std::fs;
 use packwright_providers::{Hooks, Overrides, Repo};
 
 use super::*;
-use crate::environment::{Cause, Leavings};
+use crate::environment::{Cause, Leavings, Surroundings};
 use crate::pipeline::hooks::with_phases_for_hooks;
 
 fn tree(title: &str) -> RunTree {
@@ -48,10 +48,12 @@ fn kit() -> Kit {
             KitPart::Tree(tree("nodejs 22.1.0")),
         ],
         run: vec![tree("Debian base"), tree("nodejs 22.1.0")],
-        build_path: vec!["/opt/nodejs-22.1.0/bin".to_owned()],
-        run_path: vec!["/opt/nodejs-22.1.0/bin".to_owned()],
-        variables: BTreeMap::new(),
-        notes: vec!["root/.npm/_logs".to_owned()],
+        around: Surroundings {
+            build_path: vec!["/opt/nodejs-22.1.0/bin".to_owned()],
+            run_path: vec!["/opt/nodejs-22.1.0/bin".to_owned()],
+            notes: vec!["root/.npm/_logs".to_owned()],
+            ..Surroundings::default()
+        },
     }
 }
 

@@ -1,0 +1,181 @@
+//! Nix as the source of packages: an expression from the plan, realised by the `nix` of this machine.
+//!
+//! `request.rs` says what a plan asks of Nix, `catalog.rs` which attribute a tool is, `pin.rs` which
+//! nixpkgs, `resolve.rs` makes the lock, `render.rs` the expression, `command.rs` runs Nix and reads its
+//! answers, `closure.rs` knows store paths, `realise.rs` makes the roots. What builds and what is
+//! fetched is Nix's business; nothing here builds a package.
+
+mod base;
+pub(super) mod catalog;
+mod closure;
+mod command;
+mod log;
+mod pin;
+mod realise;
+mod render;
+mod request;
+mod resolve;
+mod revisions;
+
+use serde::{Deserialize, Serialize};
+
+pub use closure::{Closure, StorePath};
+pub use pin::LockedSource;
+pub use request::NixRequest;
+
+use self::command::Commands;
+use super::lock::LockedDebian;
+use super::{Context, EnvironmentError, Finding};
+use crate::report::Event;
+
+/// How the Nix of this machine is used; passed on to it as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NixSettings {
+    /// A path, a flake reference, or an archive with `#` and its hash, instead of the default nixpkgs.
+    pub nixpkgs: Option<String>,
+    /// Nix's `--store`.
+    pub store: Option<String>,
+    /// Nix's `--builders`.
+    pub builders: Option<String>,
+    /// Nix's `--option`s.
+    pub options: Vec<(String, String)>,
+}
+
+/// Every package of an environment that Nix makes, exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedNix {
+    /// The form of this lock, and of the expression that is made from it.
+    pub format: u32,
+    /// Nix's name of the machine: `x86_64-linux`.
+    pub system: String,
+    /// The sets of packages, the first one for the shell and the C library.
+    pub sets: Vec<LockedSet>,
+    /// The store path that phases stand on.
+    pub build: String,
+    /// The store path that the image is made of.
+    pub run: String,
+    /// Packages of Debian's, which the plan names besides.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub debian: Option<LockedDebian>,
+}
+
+/// One nixpkgs with its overlays, and what is taken from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedSet {
+    /// Where its expressions come from.
+    pub nixpkgs: LockedSource,
+    /// In the order in which they are applied.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub overlays: Vec<LockedSource>,
+    /// Sorted by what was asked.
+    pub packages: Vec<LockedAttribute>,
+}
+
+/// One package of a set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedAttribute {
+    /// As the plan has it: `nodejs@22`.
+    pub asked: String,
+    /// What it is.
+    pub source: Attribute,
+    /// Its version, when it says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// Phases have it.
+    pub build: bool,
+    /// The image has it.
+    pub run: bool,
+    /// Its libraries are on the loader's path.
+    pub library: bool,
+}
+
+/// What a package is in its set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Attribute {
+    /// An attribute: `nodejs_22`, `stdenv.cc.cc.lib`.
+    Path(String),
+    /// Text of the plan, an expression in which `pkgs` is the set.
+    Text(String),
+    /// A file below the app's folder, a function of the set.
+    File(String),
+}
+
+/// The Nix of this machine, with what an environment is made for.
+pub(super) struct Nix<'a> {
+    context: &'a Context<'a>,
+    commands: Commands,
+}
+
+/// The Nix of this machine, or why there is none.
+pub(super) fn find<'a>(context: &'a Context<'a>) -> Result<Nix<'a>, EnvironmentError> {
+    Ok(Nix {
+        commands: Commands::find(context)?,
+        context,
+    })
+}
+
+/// What there is of Nix on this machine.
+pub(super) fn examine(context: &Context<'_>) -> [Finding; 2] {
+    let finding = |what: &str, state| Finding {
+        what: what.to_owned(),
+        state,
+    };
+    let nix = match find(context) {
+        Ok(nix) => nix,
+        Err(error) => {
+            let state = Err(error.to_string());
+            return [finding("nix", state.clone()), finding("nixpkgs", state)];
+        }
+    };
+    let store = nix.commands.physical().join("nix/store");
+    let version = format!(
+        "{}, with the store in {}",
+        nix.commands.version,
+        store.display()
+    );
+    let nixpkgs = match &context.nix.nixpkgs {
+        Some(named) => Ok(named.clone()),
+        None if nix.default_is_at_hand() => Ok(LockedSource::default_nixpkgs().title()),
+        None => Err(format!(
+            "{} has not been fetched yet: --packages nix does",
+            LockedSource::default_nixpkgs().title()
+        )),
+    };
+    [finding("nix", Ok(version)), finding("nixpkgs", nixpkgs)]
+}
+
+/// The Nix of this machine when it can be used without surprises: it is set up, and nixpkgs is at
+/// hand or named. No network is asked.
+pub(super) fn offered<'a>(context: &'a Context<'a>) -> Option<Nix<'a>> {
+    let told = |choice: &str, reason: &str| {
+        context.report.event(Event::Decided {
+            subject: "packages".to_owned(),
+            choice: choice.to_owned(),
+            reason: reason.to_owned(),
+        });
+    };
+    let nix = match find(context) {
+        Ok(nix) => nix,
+        Err(error) => {
+            told("debian", &error.to_string());
+            return None;
+        }
+    };
+    if context.nix.nixpkgs.is_some() {
+        told("nix", "it is installed, and a nixpkgs is named");
+        return Some(nix);
+    }
+    if nix.default_is_at_hand() {
+        told("nix", "it is installed, and has fetched its nixpkgs before");
+        return Some(nix);
+    }
+    told(
+        "debian",
+        "nix is installed and has not fetched nixpkgs yet: --packages nix does",
+    );
+    None
+}

@@ -1,0 +1,212 @@
+//! From a lock to roots: has Nix build or fetch what is missing, and reads back what there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::base::{self, Notes};
+use super::closure::Closure;
+use super::{LockedNix, Nix, render};
+use crate::cache::{Key, Kind};
+use crate::environment::toolchain::TOOLCHAINS;
+use crate::environment::{
+    EnvironmentError, Kit, KitPart, RootRunner, Roots, Surroundings, realise as debian,
+};
+use crate::report::Step;
+
+/// Both environments of a lock, as they are on this machine.
+struct Made {
+    build: Notes,
+    run: Notes,
+    build_store: Closure,
+    run_store: Closure,
+}
+
+impl Nix<'_> {
+    /// Makes the roots of a lock.
+    pub(in crate::environment) fn realise(
+        &self,
+        lock: &LockedNix,
+        runner: &dyn RootRunner,
+    ) -> Result<Roots, EnvironmentError> {
+        let made = self.make(lock)?;
+        let context = self.context;
+        let mut roots = match &lock.debian {
+            Some(lock) => {
+                debian::realise(lock, context.sources, context.cache, runner, context.report)?
+            }
+            None => {
+                let links = base::links(&made.build, context.cache)?;
+                Roots {
+                    build: vec![links.dir],
+                    key: links.key,
+                    run: vec![base::links(&made.run, context.cache)?],
+                    ..Roots::default()
+                }
+            }
+        };
+        let places = base::places(&made.build_store, context.cache)?;
+        roots.build.push(places);
+        roots.key = Key::build("nix roots")
+            .field("below", roots.key.as_str())
+            .field("environment", &lock.build)
+            .finish();
+        roots.around = made.over(roots.around, lock);
+        Ok(roots)
+    }
+
+    /// Makes what a builder elsewhere makes the roots of a lock from: the store paths are there.
+    pub(in crate::environment) fn kit(&self, lock: &LockedNix) -> Result<Kit, EnvironmentError> {
+        let made = self.make(lock)?;
+        let context = self.context;
+        let mut kit = match &lock.debian {
+            Some(lock) => debian::kit(lock, context.sources, context.cache, context.report)?,
+            None => Kit {
+                parts: vec![KitPart::Tree(base::links(&made.build, context.cache)?)],
+                run: vec![base::links(&made.run, context.cache)?],
+                around: Surroundings::default(),
+            },
+        };
+        kit.around = made.over(kit.around, lock);
+        Ok(kit)
+    }
+
+    fn make(&self, lock: &LockedNix) -> Result<Made, EnvironmentError> {
+        let (build_store, run_store) = self.store_paths(lock)?;
+        Ok(Made {
+            build: Notes::read(&lock.build, &build_store)?,
+            run: Notes::read(&lock.run, &run_store)?,
+            build_store,
+            run_store,
+        })
+    }
+
+    /// The closures of phases and of the image, made where they are missing.
+    fn store_paths(&self, lock: &LockedNix) -> Result<(Closure, Closure), EnvironmentError> {
+        let outputs = [lock.build.clone(), lock.run.clone()];
+        let step = Step::start(
+            self.context.report,
+            "nix",
+            "build or fetch packages with nix",
+        );
+        let here = self.commands.here();
+        let commands = here.as_ref().unwrap_or(&self.commands);
+        let there = commands.has(&outputs);
+        if !there {
+            self.build(lock, &step)?;
+            let copied = self.commands.fetch_here(&outputs, &step);
+            copied.map_err(|failed| self.failure(&failed, "copy packages from the store"))?;
+        }
+        self.hold(lock, &step)?;
+        let closure = |path: &str| {
+            let closure = commands.closure(path, &step);
+            closure.map_err(|failed| self.failure(&failed, &format!("read what {path} needs")))
+        };
+        let (build, run) = (closure(&lock.build)?, closure(&lock.run)?);
+        let megabytes = |closure: &Closure| closure.nar_size() / 1_000_000;
+        let note = format!(
+            "{} packages, {} MB; in the image {}, {} MB",
+            build.len(),
+            megabytes(&build),
+            run.len(),
+            megabytes(&run)
+        );
+        step.finish(there, note);
+        Ok((build, run))
+    }
+
+    fn build(&self, lock: &LockedNix, step: &Step<'_>) -> Result<(), EnvironmentError> {
+        let staging = self.context.cache.staging()?;
+        let written =
+            render::environment(staging.path(), self.context.folder, lock, &str::to_owned)?;
+        let derivations = self
+            .commands
+            .instantiate(&written.file, &["build", "run"], step);
+        let derivations = derivations
+            .map_err(|failed| self.failure_in(&failed, "evaluate the environment", &written))?;
+        let made = self.commands.realise(&derivations, step);
+        let made =
+            made.map_err(|failed| self.failure_in(&failed, "build the environment", &written))?;
+        match [&lock.build, &lock.run]
+            .into_iter()
+            .find(|path| !made.contains(path))
+        {
+            None => Ok(()),
+            Some(missing) => Err(EnvironmentError::Mismatch {
+                what: "the environment".to_owned(),
+                expected: missing.clone(),
+                found: made.join(" and "),
+                authority: "the lock",
+            }),
+        }
+    }
+
+    /// Keeps what a build uses from Nix's garbage collector, until `cache prune` forgets it.
+    fn hold(&self, lock: &LockedNix, step: &Step<'_>) -> Result<(), EnvironmentError> {
+        let here = self.commands.here();
+        let commands = here.as_ref().unwrap_or(&self.commands);
+        for path in [&lock.build, &lock.run] {
+            let key = Key::build("nix hold").field("path", path).finish();
+            let folder = match self.context.cache.find(Kind::Root, &key) {
+                Some(folder) => folder,
+                None => {
+                    self.context
+                        .cache
+                        .commit(self.context.cache.staging()?, Kind::Root, &key)?
+                }
+            };
+            let link = folder.join("store-path");
+            if link.symlink_metadata().is_err() {
+                commands.hold(path, &link, step);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Made {
+    /// What there is beside the trees, with Debian's part below.
+    fn over(self, below: Surroundings, lock: &LockedNix) -> Surroundings {
+        // What phases make may name the programs that made it, as a virtual environment of Python's
+        // does: by their own path, which the image has too, and not by that of the environment.
+        let path = self.build.path.split(':').filter(|entry| !entry.is_empty());
+        let path = path
+            .map(str::to_owned)
+            .chain([format!("{}/bin", lock.build)]);
+        let mut variables = below.variables;
+        variables.extend(build_variables(&lock.build, &self.build));
+        let mut run_variables = below.run_variables;
+        run_variables.insert("LD_LIBRARY_PATH".to_owned(), self.run.library_path);
+        let notes: BTreeSet<&str> = TOOLCHAINS
+            .iter()
+            .flat_map(|tool| tool.notes.iter().copied())
+            .collect();
+        Surroundings {
+            build_path: path.chain(below.build_path).collect(),
+            run_path: [format!("{}/bin", lock.run)]
+                .into_iter()
+                .chain(below.run_path)
+                .collect(),
+            variables,
+            run_variables,
+            notes: notes.into_iter().map(str::to_owned).collect(),
+            build_store: self.build_store,
+            run_store: self.run_store,
+        }
+    }
+}
+
+/// Where compilers and their helpers find what the environment has: it is nowhere that they look.
+fn build_variables(environment: &str, notes: &Notes) -> BTreeMap<String, String> {
+    [
+        ("LD_LIBRARY_PATH", notes.library_path.clone()),
+        (
+            "PKG_CONFIG_PATH",
+            format!("{environment}/lib/pkgconfig:{environment}/share/pkgconfig"),
+        ),
+        ("CMAKE_PREFIX_PATH", environment.to_owned()),
+        ("ACLOCAL_PATH", format!("{environment}/share/aclocal")),
+        ("CPATH", format!("{environment}/include")),
+        ("LIBRARY_PATH", format!("{environment}/lib")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}

@@ -1,0 +1,300 @@
+//! Writes the expressions that Nix evaluates, from a lock or from questions about versions.
+//!
+//! Pure: what is written depends on the lock and the app's folder alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
+
+use super::catalog::{FOR_PHASES, SHELL, split_output};
+use super::pin::LockedSource;
+use super::{Attribute, LockedAttribute, LockedNix, LockedSet};
+use crate::environment::{EnvironmentError, io_error};
+
+const ENVIRONMENT: &str = include_str!("../../../templates/env.nix");
+const VERSIONS: &str = include_str!("../../../templates/versions.nix");
+
+/// Before the text of an expression of the user's: its names are the set's. One line.
+const SCOPE: &str = "pkgs: with pkgs;\n";
+/// How many lines that are.
+pub(super) const SCOPE_LINES: u64 = 1;
+
+/// Expressions in a folder.
+pub(super) struct Written {
+    /// The file to evaluate.
+    pub(super) file: PathBuf,
+    /// Texts of the user's that became files: the file, and what it was in the plan.
+    pub(super) texts: Vec<(PathBuf, String)>,
+}
+
+/// A set with the attributes that are asked about.
+pub(super) struct Question<'a> {
+    pub(super) nixpkgs: &'a LockedSource,
+    pub(super) overlays: &'a [LockedSource],
+    pub(super) attributes: Vec<String>,
+    /// All names of the set are wanted too.
+    pub(super) all: bool,
+}
+
+/// Writes the expression that tells versions.
+pub(super) fn versions(
+    folder: &Path,
+    system: &str,
+    questions: &[Question<'_>],
+) -> Result<Written, EnvironmentError> {
+    let attribute = |name: &String| {
+        let path = name.split('.').map(string).collect::<Vec<_>>().join(" ");
+        context! { name => string(name), path }
+    };
+    let set = |question: &Question<'_>| {
+        let attributes: Vec<Value> = question.attributes.iter().map(attribute).collect();
+        let overlays: Vec<String> = question.overlays.iter().map(source).collect();
+        context! { nixpkgs => source(question.nixpkgs), overlays, attributes, all => question.all }
+    };
+    let sets: Vec<Value> = questions.iter().map(set).collect();
+    let values = context! { system => string(system), sets };
+    let text = fill(VERSIONS, values)?;
+    let file = folder.join("versions.nix");
+    fs::write(&file, text).map_err(io_error("write", &file))?;
+    Ok(Written {
+        file,
+        texts: Vec::new(),
+    })
+}
+
+/// The lists of one environment.
+#[derive(Default)]
+struct Lists {
+    packages: Vec<String>,
+    given: Vec<String>,
+    libraries: Vec<String>,
+}
+
+/// Writes the expression of an environment, and a file for each text of the user's.
+pub(super) fn environment(
+    folder: &Path,
+    app: &Path,
+    lock: &LockedNix,
+    place: &dyn Fn(&str) -> String,
+) -> Result<Written, EnvironmentError> {
+    let (mut build, mut run) = (Lists::default(), Lists::default());
+    let mut texts = Vec::new();
+    for (number, set) in lock.sets.iter().enumerate() {
+        for package in &set.packages {
+            let text = match &package.source {
+                Attribute::Path(path) => attribute(number, path),
+                Attribute::File(file) => {
+                    format!("given set{number} (import {})", path(&app.join(file)))
+                }
+                Attribute::Text(text) => {
+                    let file = folder.join(format!("{}.nix", texts.len()));
+                    fs::write(&file, format!("{SCOPE}{text}\n"))
+                        .map_err(io_error("write", &file))?;
+                    let name = file
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned();
+                    texts.push((file, place(&package.asked)));
+                    format!("given set{number} (import ./{name})")
+                }
+            };
+            if package.build {
+                add(&mut build, package, &text);
+            }
+            if package.run {
+                add(&mut run, package, &text);
+            }
+        }
+    }
+    let shell = SHELL.iter().map(|name| attribute(0, name));
+    run.packages.extend(shell.clone());
+    build.packages.extend(shell);
+    build
+        .packages
+        .extend(FOR_PHASES.iter().map(|name| attribute(0, name)));
+    let sets: Vec<Value> = lock.sets.iter().map(set_values).collect();
+    let values = context! {
+        system => string(&lock.system), sets,
+        build => build.packages, build_given => build.given, build_libraries => build.libraries,
+        run => run.packages, run_given => run.given, run_libraries => run.libraries,
+    };
+    let file = folder.join("env.nix");
+    fs::write(&file, fill(ENVIRONMENT, values)?).map_err(io_error("write", &file))?;
+    Ok(Written { file, texts })
+}
+
+fn add(lists: &mut Lists, package: &LockedAttribute, text: &str) {
+    match package.source {
+        Attribute::Path(_) => lists.packages.push(text.to_owned()),
+        Attribute::File(_) | Attribute::Text(_) => lists.given.push(format!("({text})")),
+    }
+    if package.library {
+        lists.libraries.push(text.to_owned());
+    }
+}
+
+fn set_values(set: &LockedSet) -> Value {
+    let overlays: Vec<String> = set.overlays.iter().map(source).collect();
+    context! { nixpkgs => source(&set.nixpkgs), overlays }
+}
+
+/// `set0."openssl"`, or an output of it, which falls back to the package's own choice.
+fn attribute(set: usize, path: &str) -> String {
+    let (base, output) = split_output(path);
+    let base = base.split('.').fold(format!("set{set}"), |text, name| {
+        format!("{text}.{}", string(name))
+    });
+    match output {
+        Some(output) => format!("(set{set}.lib.getOutput {} {base})", string(output)),
+        None => base,
+    }
+}
+
+fn source(source: &LockedSource) -> String {
+    match source {
+        LockedSource::Archive { url, hash } => {
+            format!(
+                "(builtins.fetchTarball {{ url = {}; sha256 = {}; }})",
+                string(url),
+                string(hash)
+            )
+        }
+        LockedSource::Path(file) => path(Path::new(file)),
+        LockedSource::Flake(locked) => {
+            format!(
+                "(builtins.fetchTree (builtins.fromJSON {}))",
+                string(&locked.to_string())
+            )
+        }
+    }
+}
+
+/// A path of this machine; its text may have any letter.
+fn path(path: &Path) -> String {
+    format!("(/. + {})", string(&path.to_string_lossy()))
+}
+
+/// A string of Nix's.
+fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' | '$' => {
+                quoted.push('\\');
+                quoted.push(letter);
+            }
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A template with its values: blocks take their whole line away.
+fn fill(template: &str, values: Value) -> Result<String, EnvironmentError> {
+    let render = || {
+        let mut syntax = SyntaxConfig::builder();
+        let syntax = syntax
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true)
+            .build()?;
+        let mut environment = Environment::new();
+        environment.set_syntax(syntax);
+        environment.render_str(template, values)
+    };
+    render().map_err(|error: minijinja::Error| EnvironmentError::Malformed {
+        what: "a template".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_leaves_its_string() {
+        assert_eq!(string("a\"${b}\\c\n"), "\"a\\\"\\${b}\\\\c\\n\"");
+        assert_eq!(
+            attribute(0, "stdenv.cc.cc.lib"),
+            "set0.\"stdenv\".\"cc\".\"cc\".\"lib\""
+        );
+        assert_eq!(
+            attribute(1, "openssl.dev"),
+            "(set1.lib.getOutput \"dev\" set1.\"openssl\")"
+        );
+    }
+
+    #[test]
+    fn an_environment_names_every_source_with_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = |asked: &str, source, build, run, library| LockedAttribute {
+            asked: asked.to_owned(),
+            source,
+            version: None,
+            build,
+            run,
+            library,
+        };
+        let lock = LockedNix {
+            format: 1,
+            system: "x86_64-linux".to_owned(),
+            sets: vec![LockedSet {
+                nixpkgs: LockedSource::default_nixpkgs(),
+                overlays: vec![LockedSource::Path("/over lay".to_owned())],
+                packages: vec![
+                    package(
+                        "nodejs@22",
+                        Attribute::Path("nodejs_22".to_owned()),
+                        true,
+                        true,
+                        false,
+                    ),
+                    package(
+                        "openssl",
+                        Attribute::Path("openssl".to_owned()),
+                        true,
+                        false,
+                        true,
+                    ),
+                    package(
+                        "hello",
+                        Attribute::Text("hello".to_owned()),
+                        true,
+                        false,
+                        false,
+                    ),
+                ],
+            }],
+            build: String::new(),
+            run: String::new(),
+            debian: None,
+        };
+        let written = environment(folder.path(), Path::new("/app"), &lock, &|asked| {
+            format!("nixPkgs, {asked}")
+        })
+        .unwrap();
+        let text = fs::read_to_string(&written.file).unwrap();
+        for part in [
+            "sha256 = \"sha256-eeH",
+            "(import (/. + \"/over lay\"))",
+            "set0.\"nodejs_22\"\n",
+            "++ (given set0 (import ./0.nix))",
+        ] {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+        assert_eq!(text.matches("set0.\"openssl\"").count(), 2, "{text}");
+        assert_eq!(
+            fs::read_to_string(&written.texts[0].0).unwrap(),
+            "pkgs: with pkgs;\nhello\n"
+        );
+        assert_eq!(written.texts[0].1, "nixPkgs, hello");
+    }
+}

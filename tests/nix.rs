@@ -1,0 +1,801 @@
+//! Environments by real Nix, from the small package set in `tests/nixpkgs/`: images, layers, locks, shells, errors.
+//!
+//! Nix fetches nothing here. Its store is the one below the shared cache, so that packages are made once.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use common::{Build, Output};
+
+/// What an image may have beside the app and the store.
+const LINKS: [&str; 27] = [
+    "bin",
+    "bin/bash",
+    "bin/sh",
+    "dev",
+    "etc",
+    "etc/group",
+    "etc/nsswitch.conf",
+    "etc/passwd",
+    "etc/pki",
+    "etc/pki/tls",
+    "etc/pki/tls/certs",
+    "etc/pki/tls/certs/ca-bundle.crt",
+    "etc/ssl",
+    "etc/ssl/certs",
+    "etc/ssl/certs/ca-bundle.crt",
+    "etc/ssl/certs/ca-certificates.crt",
+    "opt",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "tmp",
+    "usr",
+    "usr/bin",
+    "usr/bin/env",
+    "var",
+    "var/empty",
+];
+const MORE_LINKS: [&str; 6] = [
+    "var/tmp",
+    "lib64",
+    "lib64/ld-linux-x86-64.so.2",
+    "lib",
+    "lib/ld-linux-aarch64.so.1",
+    "nix",
+];
+
+/// The package set with its programs, made once; `None` where Nix is missing.
+fn set() -> Option<&'static Path> {
+    static SET: OnceLock<PathBuf> = OnceLock::new();
+    if !["nix-instantiate", "npm", "go", "apt-get", "dpkg-deb"]
+        .into_iter()
+        .all(common::have)
+    {
+        return None;
+    }
+    Some(SET.get_or_init(|| {
+        let folder = common::shared_cache().join("nixpkgs-of-tests");
+        fs::create_dir_all(common::shared_cache()).unwrap();
+        // One test run after the other, and one program at a time.
+        let lock = fs::File::create(common::shared_cache().join("nixpkgs-of-tests.lock")).unwrap();
+        lock.lock().unwrap();
+        let mut fetch = Command::new(common::repository().join("tests/nixpkgs/fetch"));
+        common::finish(fetch.arg(&folder), Duration::from_secs(600))
+            .expect_success("tests/nixpkgs/fetch");
+        folder
+    }))
+}
+
+/// `packwright VERB ARGS` with packages from Nix, from the set.
+fn packwright(set: &Path, verb: &str, args: &[&str]) -> Command {
+    let mut command = common::packwright([verb]);
+    command
+        .args(["--packages", "nix", "--nixpkgs"])
+        .arg(set)
+        .args(args)
+        .env("NIX_CONFIG", "substituters =");
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    common::finish(command, Duration::from_secs(300))
+}
+
+/// Builds an app, also into a layout.
+fn build(set: &Path, app: &Path, name: &str, layout: &Path, more: &[&str]) -> Build {
+    let output = format!("oci:{}", layout.display());
+    let mut command = packwright(
+        set,
+        "build",
+        &["--json", "--name", name, "--output", &output],
+    );
+    Build::read(
+        &run(command.arg(app).args(more)).expect_success(&format!("build of {}", app.display())),
+    )
+}
+
+/// A build that has to fail: its exit code and what it said.
+fn refused(set: &Path, app: &Path, more: &[&str]) -> (i32, String) {
+    let output = run(packwright(set, "build", &["--name", "nix-refused:test"])
+        .arg(app)
+        .args(more));
+    assert!(!output.status.success(), "{output}");
+    (output.code(), output.stderr)
+}
+
+/// An app that prints, with a `nixpacks.toml` of this setup and start.
+fn app(setup: &str, start: &str) -> tempfile::TempDir {
+    let plan = format!("providers = []\n[phases.setup]\n{setup}\n[start]\n{start}\n");
+    common::app_of(&[("nixpacks.toml", &plan), ("app.txt", "here\n")])
+}
+
+fn names(layout: &Path) -> Vec<String> {
+    let layers = common::layers_of_layout(layout);
+    layers
+        .iter()
+        .flat_map(|digest| common::names_in_layer(&common::blob(layout, digest)))
+        .collect()
+}
+
+/// The bytes of a store path's closure, in Nix's own form.
+fn closure_size(path: &str) -> u64 {
+    let store = common::shared_cache().join("v1/nix");
+    let query = |args: &[&str], paths: &[String]| {
+        let mut command = Command::new("nix-store");
+        command
+            .arg("--store")
+            .arg(&store)
+            .arg("--query")
+            .args(args)
+            .args(paths);
+        common::finish(&mut command, common::QUICK)
+            .expect_success("nix-store")
+            .stdout
+    };
+    let paths: Vec<String> = query(&["--requisites"], &[path.to_owned()])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    query(&["--size"], &paths)
+        .lines()
+        .map(|size| size.parse::<u64>().unwrap())
+        .sum()
+}
+
+fn ask(image: &str, path: &str, text: &str) {
+    let mut server = common::Server::start(image.as_ref(), &BTreeMap::new());
+    let answer = server.ask(path);
+    assert!(
+        answer.status == 200 && answer.body.contains(text),
+        "{}: {}",
+        answer.status,
+        answer.body
+    );
+    server.wait_for_url();
+    server.stop();
+}
+
+#[test]
+fn the_express_image_has_node_the_app_and_links_and_little_more() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let layout = out.path().join("express");
+    let built = build(
+        set,
+        &common::example("node-express"),
+        "nix-express:test",
+        &layout,
+        &[],
+    );
+    ask("nix-express:test", "/", "Hello from express");
+
+    let names = names(&layout);
+    let allowed = |name: &&String| {
+        let name = name.trim_end_matches('/');
+        let below = |folder: &str| {
+            name.strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        LINKS.iter().chain(&MORE_LINKS).any(|link| *link == name)
+            || below("nix/store")
+            || below("app")
+    };
+    let strange: Vec<&String> = names.iter().filter(|name| !allowed(name)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+
+    let node = names
+        .iter()
+        .find(|name| name.ends_with("/bin/node") && name.contains("-nodejs-"))
+        .unwrap();
+    let node = format!("/{}", node.trim_end_matches("/bin/node"));
+    let layers = common::manifest_of_layout(&layout)["layers"]
+        .as_array()
+        .unwrap()
+        .len();
+    // The app's two layers: its dependencies and its files.
+    let app: u64 = (layers - 2..layers)
+        .map(|number| {
+            let digest = &common::layers_of_layout(&layout)[number];
+            let file = fs::File::open(common::blob(&layout, digest)).unwrap();
+            std::io::copy(
+                &mut flate2::read::MultiGzDecoder::new(file),
+                &mut std::io::sink(),
+            )
+            .unwrap()
+        })
+        .sum();
+    let most = (closure_size(&node) + app) * 11 / 10;
+    assert!(
+        built.unpacked_size <= most,
+        "{} bytes unpacked, {most} are allowed",
+        built.unpacked_size
+    );
+}
+
+#[test]
+fn a_go_program_is_built_and_its_image_has_no_go() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    build(
+        set,
+        &common::example("go-http"),
+        "nix-go:test",
+        &out.path().join("go"),
+        &[],
+    );
+    ask("nix-go:test", "/quotes/2", "Errors are values.");
+    let names = names(&out.path().join("go"));
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.contains("-go-1") || name.ends_with("/gofmt"))
+    );
+}
+
+#[test]
+fn flask_runs_and_a_wheel_that_was_built_elsewhere_finds_the_c_plus_plus_library() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let python = fs::read_to_string(set.join("files/python/version")).unwrap();
+    let python: Vec<&str> = python.trim().split('.').take(2).collect();
+    let version = format!("NIXPACKS_PYTHON_VERSION={}", python.join("."));
+    let layout = out.path().join("flask");
+    build(
+        set,
+        &common::example("python-flask"),
+        "nix-flask:test",
+        &layout,
+        &["-e", &version],
+    );
+    ask("nix-flask:test", "/?name=grace", "hello grace from Flask");
+
+    // Written in C++, as NumPy is, and small.
+    let home = common::app_of(&[
+        ("requirements.txt", "greenlet\n"),
+        // As above: Debian's loader does not look beside itself.
+        ("nixpacks.toml", "[phases.setup]\nnixLibs = [\"glibc\"]\n"),
+        (
+            "main.py",
+            "import greenlet\nprint('greenlet', greenlet.__version__)\n",
+        ),
+    ]);
+    let app = home.path().join("app");
+    build(
+        set,
+        &app,
+        "nix-wheel:test",
+        &out.path().join("wheel"),
+        &["-e", &version],
+    );
+    let output = run(&mut common::packwright(["run", "nix-wheel:test"])).expect_success("run");
+    assert!(output.stdout.starts_with("greenlet "), "{output}");
+}
+
+#[test]
+fn a_program_that_was_built_elsewhere_finds_its_loader_and_libraries() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    // The loader of nixpkgs finds its C library by itself; the set's, which is Debian's, looks in Debian's folders.
+    let home = app(
+        "nixLibs = [\"glibc\"]\ncmds = [\"./tool --version\"]",
+        "cmd = \"./tool --version; cat app.txt\"",
+    );
+    // Debian's own build, which nothing has patched; it is written in C++.
+    let tool = home.path().join("app/tool");
+    fs::copy(set.join("files/patchelf/usr/bin/patchelf"), &tool).unwrap();
+    build(
+        set,
+        &home.path().join("app"),
+        "nix-foreign:test",
+        &out.path().join("x"),
+        &[],
+    );
+    let output = run(&mut common::packwright(["run", "nix-foreign:test"])).expect_success("run");
+    assert!(
+        output.stdout.starts_with("patchelf ") && output.stdout.ends_with("here\n"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_changed_app_rewrites_one_layer_and_a_changed_package_those_that_hold_it() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let expression = |letter: &str| {
+        format!(
+            "nixExpr = '''[ nodejs_22 (runCommand \"data\" {{ }} \"mkdir $out; head -c 3000000 /dev/zero | tr '\\\\0' {letter} >$out/data\") ]'''"
+        )
+    };
+    let home = app(&expression("a"), "cmd = \"cat app.txt\"");
+    let folder = home.path().join("app");
+    let layers = |name: &str| {
+        let layout = out.path().join(name);
+        let built = build(set, &folder, "nix-layers:test", &layout, &[]);
+        (built, common::layers_of_layout(&layout))
+    };
+    let (_, first) = layers("first");
+    let now = std::time::SystemTime::now();
+    fs::write(folder.join("app.txt"), format!("{now:?}\n")).unwrap();
+    let (built, second) = layers("second");
+    assert_eq!(built.layers_written, 1, "{:?}", built.steps_run());
+    assert_eq!(differences(&first, &second), 1);
+
+    let plan = fs::read_to_string(folder.join("nixpacks.toml")).unwrap();
+    fs::write(
+        folder.join("nixpacks.toml"),
+        plan.replace("} a >", "} b >").replace("' a >", "' b >"),
+    )
+    .unwrap();
+    let (_, third) = layers("third");
+    // The package, the environment that names it, and the file of the app that asks for it.
+    let changed = differences(&second, &third);
+    assert!(
+        (2..=3).contains(&changed) && third.len() > 6,
+        "{changed} of {}",
+        third.len()
+    );
+}
+
+fn differences(one: &[String], other: &[String]) -> usize {
+    let one: BTreeSet<&String> = one.iter().collect();
+    other.iter().filter(|layer| !one.contains(layer)).count()
+}
+
+#[test]
+fn two_empty_stores_give_one_digest() {
+    let Some(set) = set() else { return };
+    let mut apps = vec![common::example("shell-script")];
+    if common::test_all() {
+        apps.push(common::example("node-express"));
+    }
+    for app in apps {
+        let digests: BTreeSet<String> = (0..2)
+            .map(|_| {
+                let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+                let mut command = packwright(set, "build", &["--json", "--name", "nix-fresh:test"]);
+                command.arg(&app).env("PACKWRIGHT_CACHE_DIR", cache.path());
+                Build::read(&run(&mut command).expect_success("build")).digest
+            })
+            .collect();
+        assert_eq!(digests.len(), 1, "{}: {digests:?}", app.display());
+    }
+}
+
+#[test]
+fn packages_of_debian_and_of_nix_are_in_one_image() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let home = app(
+        "nixPkgs = [\"which\"]\naptPkgs = [\"jq\"]\ncmds = [\"jq --version\", \"which jq\"]",
+        "cmd = \"jq --version; which which\"",
+    );
+    build(
+        set,
+        &home.path().join("app"),
+        "nix-apt:test",
+        &out.path().join("x"),
+        &[],
+    );
+    let output = run(&mut common::packwright(["run", "nix-apt:test"])).expect_success("run");
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert!(
+        lines[0].starts_with("jq-") && lines[1].starts_with("/nix/store/"),
+        "{output}"
+    );
+}
+
+#[test]
+fn libraries_are_on_the_paths_of_loader_compiler_and_pkg_config() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let check = "ls $(echo $PKG_CONFIG_PATH | cut -d: -f1)/zlib.pc && ls $CPATH/zlib.h && echo $LD_LIBRARY_PATH | grep -q zlib";
+    let home = app(
+        &format!("nixPkgs = [\"zlib.dev\"]\nnixLibs = [\"openssl\"]\ncmds = [\"{check}\"]"),
+        "cmd = \"echo $LD_LIBRARY_PATH\"",
+    );
+    build(
+        set,
+        &home.path().join("app"),
+        "nix-libs:test",
+        &out.path().join("x"),
+        &[],
+    );
+    let output = run(&mut common::packwright(["run", "nix-libs:test"])).expect_success("run");
+    assert!(output.stdout.contains("-openssl-"), "{output}");
+}
+
+#[test]
+fn overlays_archives_and_expressions_of_the_user_count() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let revision = "0123456789abcdef0123456789abcdef01234567";
+    let archive = archive_of(set, out.path(), revision);
+    let home = app(
+        &format!(
+            "nixPkgs = [\"greeting\", \"(runCommand \\\"inline\\\" {{ }} \\\"mkdir -p $out/bin; ln -s ${{bash}}/bin/bash $out/bin/inline\\\")\"]\nnixOverlays = [\"./overlay.nix\"]\nnixpkgsArchive = \"{revision}\"\nnixExpr = \"own.nix\""
+        ),
+        "cmd = \"greeting; inline -c 'echo inline'; own\"",
+    );
+    let folder = home.path().join("app");
+    let script = |name: &str| {
+        format!(
+            "runCommand \"{name}\" {{ }} ''mkdir -p $out/bin; printf '#!/bin/sh\\necho {name}\\n' >$out/bin/{name}; chmod +x $out/bin/{name}''"
+        )
+    };
+    fs::write(
+        folder.join("overlay.nix"),
+        format!(
+            "final: previous: {{ greeting = final.{}; }}\n",
+            script("greeting")
+        ),
+    )
+    .unwrap();
+    fs::write(
+        folder.join("own.nix"),
+        format!("{{ runCommand }}:\n{}\n", script("own")),
+    )
+    .unwrap();
+    let layout = format!("oci:{}", out.path().join("x").display());
+    let mut command = packwright(
+        set,
+        "build",
+        &["--name", "nix-own:test", "--output", &layout],
+    );
+    let pattern = format!("file://{}", archive.replace(revision, "{revision}"));
+    run(command
+        .arg(&folder)
+        .env("PACKWRIGHT_NIXPKGS_ARCHIVES", pattern))
+    .expect_success("build");
+    let output = run(&mut common::packwright(["run", "nix-own:test"])).expect_success("run");
+    assert_eq!(output.stdout, "greeting\ninline\nown\n", "{output}");
+}
+
+/// The set as an archive; its programs stay where they are.
+fn archive_of(set: &Path, folder: &Path, name: &str) -> String {
+    let tree = folder.join("set");
+    fs::create_dir(&tree).unwrap();
+    for file in ["builders.nix", "default.nix", "lib.nix", "packages.nix"] {
+        fs::copy(set.join(file), tree.join(file)).unwrap();
+    }
+    std::os::unix::fs::symlink(set.join("files"), tree.join("files")).unwrap();
+    let archive = folder.join(format!("{name}.tar.gz"));
+    let mut tar = Command::new("tar");
+    tar.arg("-czf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(folder)
+        .arg("set");
+    common::finish(&mut tar, common::QUICK).expect_success("tar");
+    archive.display().to_string()
+}
+
+#[test]
+fn a_flake_an_archive_and_a_folder_are_the_same_nixpkgs() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let archive = archive_of(set, out.path(), "set-of-tests");
+    let tree = out.path().join("set");
+    fs::copy(set.join("flake.nix"), tree.join("flake.nix")).unwrap();
+    let home = app("", "cmd = \"cat app.txt\"");
+    let digest = |nixpkgs: &str| {
+        let mut command = common::packwright([
+            "build",
+            "--json",
+            "--name",
+            "nix-named:test",
+            "--packages",
+            "nix",
+            "--nixpkgs",
+            nixpkgs,
+        ]);
+        command
+            .arg(home.path().join("app"))
+            .env("NIX_CONFIG", "substituters =");
+        Build::read(&run(&mut command).expect_success(nixpkgs)).digest
+    };
+    let folder = digest(&set.display().to_string());
+    assert_eq!(digest(&format!("file://{archive}")), folder);
+    assert_eq!(digest(&format!("path:{}", tree.display())), folder);
+}
+
+#[test]
+fn a_lock_is_kept_used_and_refused_for_another_plan() {
+    let Some(set) = set() else { return };
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
+    let folder = home.path().join("app");
+    let (code, said) = refused(set, &folder, &["--locked"]);
+    assert!(
+        code == 30 && said.contains("packwright.lock cannot be used: there is none"),
+        "{said}"
+    );
+
+    run(packwright(set, "lock", &[]).arg(&folder)).expect_success("lock");
+    let text = fs::read_to_string(folder.join("packwright.lock")).unwrap();
+    for part in [
+        "\"packages\": \"nix\"",
+        "\"which\"",
+        "-packwright-run\"",
+        "\"system\": ",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    let out = tempfile::tempdir().unwrap();
+    let locked = build(
+        set,
+        &folder,
+        "nix-locked:test",
+        &out.path().join("a"),
+        &["--locked"],
+    );
+    assert_eq!(
+        build(set, &folder, "nix-locked:test", &out.path().join("b"), &[]).digest,
+        locked.digest
+    );
+
+    let plan = fs::read_to_string(folder.join("nixpacks.toml")).unwrap();
+    fs::write(
+        folder.join("nixpacks.toml"),
+        plan.replace("[\"which\"]", "[\"which\", \"gawk\"]"),
+    )
+    .unwrap();
+    let (_, said) = refused(set, &folder, &["--locked"]);
+    assert!(
+        said.contains("it was made for another plan") && said.contains("packwright lock"),
+        "{said}"
+    );
+    let output = run(packwright(set, "build", &["--name", "nix-locked:test"]).arg(&folder))
+        .expect_success("build");
+    assert!(
+        output.stderr.contains("packwright.lock is not used"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_shell_has_the_packages_and_the_files_and_leaves_no_trace() {
+    let Some(set) = set() else { return };
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"true\"");
+    let folder = home.path().join("app");
+    let before = common::fingerprint(&folder);
+    let mut command = packwright(set, "shell", &[]);
+    let script =
+        "cat app.txt; which which; echo changed >app.txt; ls /nix/store | grep -c go-1; exit 7";
+    let output = run(command.arg(&folder).args(["--", "/bin/bash", "-c", script]));
+    assert_eq!(output.code(), 7, "{output}");
+    assert!(
+        output.stdout.starts_with("here\n/nix/store/") && output.stdout.ends_with("\n0\n"),
+        "{output}"
+    );
+    assert_eq!(common::fingerprint(&folder), before);
+}
+
+#[test]
+fn auto_takes_debian_where_nix_has_no_nixpkgs_and_says_so() {
+    let Some(set) = set() else { return };
+    let decided = |more: &[&str]| {
+        let cache = tempfile::tempdir().unwrap();
+        let home = app("nixPkgs = [\"no-such-package\"]", "cmd = \"true\"");
+        let mut command = common::packwright(["build", "--json"]);
+        command
+            .arg(home.path().join("app"))
+            .args(more)
+            .env("NIX_CONFIG", "substituters =")
+            .env("PACKWRIGHT_CACHE_DIR", cache.path());
+        let output = run(&mut command);
+        let event = common::events(&output)
+            .into_iter()
+            .find(|event| event["subject"] == "packages");
+        let event = event.unwrap_or_else(|| panic!("{output}"));
+        (
+            event["choice"].as_str().unwrap().to_owned(),
+            event["reason"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (choice, reason) = decided(&[]);
+    assert!(
+        choice == "debian" && reason.contains("has not fetched nixpkgs yet"),
+        "{choice}: {reason}"
+    );
+    assert_eq!(decided(&["--nixpkgs", &set.display().to_string()]).0, "nix");
+}
+
+#[test]
+fn a_machine_without_nix_is_told_how_to_get_it() {
+    let home = app("", "cmd = \"true\"");
+    let mut command = common::packwright(["build", "--packages", "nix"]);
+    let output = run(command
+        .arg(home.path().join("app"))
+        .env("PATH", "/nonexistent")
+        .env_remove("HOME"));
+    assert_eq!(output.code(), 30, "{output}");
+    assert!(
+        output.stderr.contains("nix-bin") && output.stderr.contains("--packages debian"),
+        "{output}"
+    );
+}
+
+#[test]
+fn an_unknown_package_and_a_missing_version_tell_the_nearest() {
+    let Some(set) = set() else { return };
+    let home = app("nixPkgs = [\"nodjs_22\"]", "cmd = \"true\"");
+    let (code, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        code == 31 && said.contains("did you mean nodejs_22"),
+        "{said}"
+    );
+    let home = app("nixPkgs = [\"nodejs@18\"]", "cmd = \"true\"");
+    let (code, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        code == 31
+            && said.contains("no nodejs matches 18; ")
+            && said.contains(" has 22.")
+            && said.contains("nixpkgsArchive = "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_wrong_hash_is_refused_with_both() {
+    let Some(set) = set() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let archive = archive_of(set, out.path(), "wrong");
+    let hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let home = app(
+        &format!("nixPkgs = [\"which\"]\nnixpkgsArchive = \"file://{archive}#{hash}\""),
+        "cmd = \"true\"",
+    );
+    let (code, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        code == 33 && said.contains("wrong.tar.gz has sha256") && said.contains("was promised"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_error_in_the_users_expression_names_its_line() {
+    let Some(set) = set() else { return };
+    let home = app("nixExpr = '''[\n  which\n  nope\n]'''", "cmd = \"true\"");
+    let (code, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        code == 30
+            && said.contains("evaluate phases.setup.nixExpr, line 3: undefined variable 'nope'"),
+        "{said}"
+    );
+
+    let home = app("nixExpr = \"own.nix\"", "cmd = \"true\"");
+    fs::write(home.path().join("app/own.nix"), "{ pkgs }:\n\npkgs.nope\n").unwrap();
+    let (_, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        said.contains("evaluate own.nix, line 3: attribute 'nope' missing"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_builder_that_fails_or_is_killed_is_told_by_its_last_words() {
+    let Some(set) = set() else { return };
+    let home = app("nixPkgs = [\"broken\"]", "cmd = \"true\"");
+    let (code, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        code == 30
+            && said.contains("build broken-1: its builder failed with exit code 3")
+            && said.contains("| the reason of the failure"),
+        "{said}"
+    );
+
+    let home = app(
+        "nixExpr = \"runCommand \\\"killed\\\" { } \\\"ulimit -t 1; while true; do true; done\\\"\"",
+        "cmd = \"true\"",
+    );
+    let (_, said) = refused(set, &home.path().join("app"), &[]);
+    assert!(
+        said.contains("build killed: its builder was killed by signal 9, likely out of memory"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_full_store_is_told_with_its_folder() {
+    let Some(set) = set() else { return };
+    if !common::is_root() {
+        return common::skip("mounting a small disk needs root");
+    }
+    let home = app("nixPkgs = [\"bash\"]", "cmd = \"true\"");
+    let store = home.path().join("store");
+    fs::create_dir(&store).unwrap();
+    // In a mount namespace of its own, which takes the disk away with it.
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs -o size=6m none \"$1\" && shift && exec \"$@\"";
+    let build = packwright(set, "build", &["--name", "nix-full:test", "--store"]);
+    command
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(&store)
+        .arg(build.get_program())
+        .args(build.get_args())
+        .arg(&store);
+    command.arg(home.path().join("app")).envs(
+        build
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let output = run(&mut command);
+    assert_eq!(output.code(), 30, "{output}");
+    assert!(
+        output.stderr.contains("No space left on device")
+            || output.stderr.contains("no storage space"),
+        "{output}"
+    );
+    assert!(
+        output.stderr.contains("store/nix/store") && output.stderr.contains("free some space"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_store_on_another_machine_builds_and_the_image_is_made_here() {
+    let Some(set) = set() else { return };
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
+    let folder = |name: &str| {
+        let folder = home.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let (bin, store, cache) = (folder("bin"), folder("store"), folder("cache"));
+    // The other machine is this one, with a store of its own.
+    let ssh = format!(
+        "#!/bin/sh\nexec nix-daemon --stdio --store {} --option build-users-group ''\n",
+        store.display()
+    );
+    fs::write(bin.join("ssh"), ssh).unwrap();
+    fs::set_permissions(
+        bin.join("ssh"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let app = home.path().join("app");
+    let mut command = packwright(
+        set,
+        "build",
+        &[
+            "--json",
+            "--name",
+            "nix-remote:test",
+            "--store",
+            "ssh-ng://other",
+        ],
+    );
+    command
+        .arg(&app)
+        .env("PATH", path)
+        .env("PACKWRIGHT_CACHE_DIR", &cache);
+    let remote = Build::read(&run(&mut command).expect_success("build"));
+    assert!(store.join("nix/store").is_dir() && cache.join("v1/nix/nix/store").is_dir());
+    let out = tempfile::tempdir().unwrap();
+    let here = build(set, &app, "nix-remote:test", &out.path().join("x"), &[]);
+    assert_eq!(here.digest, remote.digest);
+}
+
+#[test]
+fn everything_that_plans_can_ask_of_nixpkgs_is_listed() {
+    let mut command = common::packwright(["doctor", "--catalog", "--json"]);
+    let output = common::finish(&mut command, common::QUICK).expect_success("doctor");
+    let names: Vec<String> = serde_json::from_str(&output.stdout).unwrap();
+    assert!(
+        names.len() > 300 && names.iter().any(|name| name == "nodejs_22"),
+        "{names:?}"
+    );
+    let mut command = common::packwright(["doctor", "--catalog"]);
+    let text = common::finish(&mut command, common::QUICK)
+        .expect_success("doctor")
+        .stdout;
+    assert_eq!(text.lines().collect::<Vec<_>>(), names);
+}

@@ -1,0 +1,217 @@
+# Real programs of Debian, npm and Go, patched to find each other in the store.
+{ lib }:
+final:
+let
+  inherit (final) package applets;
+  source =
+    name:
+    builtins.path {
+      inherit name;
+      path = ./files + "/${name}";
+    };
+  version = name: builtins.replaceStrings [ "\n" ] [ "" ] (builtins.readFile (./files + "/${name}/version"));
+
+  # Debian's patchelf, started by the set's own loader, since nothing else is there.
+  patchelf = "${final.glibc}/lib/ld-linux-* --library-path ${final.glibc}/lib:${source "gcc"}/usr/lib/$(ls ${source "gcc"}/usr/lib | grep linux-gnu):${
+    source "gcc"
+  }/lib/$(ls ${source "gcc"}/lib 2>/dev/null | grep linux-gnu) ${source "patchelf"}/usr/bin/patchelf";
+
+  # Shell functions: `libraries SOURCE` copies a package's libraries, `patch FOLDER LIBRARIES` makes programs and
+  # libraries find the loader and other libraries by their paths in the store.
+  functions = ''
+    loader=$(echo ${final.glibc}/lib/ld-linux-*)
+    libraries() {
+        mkdir -p $out/lib
+        find $1 -path '*-linux-gnu/*.so*' -maxdepth 5 | xargs -I{} cp -d {} $out/lib
+        chmod -R u+w $out
+    }
+    is_elf() { [ "$(head -c 4 "$1" | tail -c 3)" = ELF ]; }
+    patch() {
+        find $1 -type f | while read -r file; do
+            is_elf "$file" || continue
+            ${patchelf} --set-rpath "$2" "$file"
+            # Libraries have no interpreter.
+            ${patchelf} --set-interpreter $loader "$file" 2>/dev/null || true
+        done
+    }
+  '';
+  pathOf = packages: lib.makeLibraryPath ([ final.glibc ] ++ packages);
+
+  library =
+    pname: needs:
+    package {
+      inherit pname;
+      version = version pname;
+    } ''
+      ${functions}
+      libraries ${source pname}
+      patch $out/lib ${pathOf needs}
+    '';
+in
+{
+  inherit (builtins) currentSystem;
+
+  glibc = package {
+    pname = "glibc";
+    version = version "glibc";
+  } ''
+    mkdir -p $out/lib
+    find ${source "glibc"} -path '*-linux-gnu/*.so*' -maxdepth 4 | xargs -I{} cp -d {} $out/lib
+    if [ ! -e "$(echo $out/lib/ld-linux-*)" ]; then cp -L ${source "glibc"}/lib*/ld-linux-* $out/lib; fi
+  '';
+
+  stdenv = {
+    cc = {
+      cc = {
+        lib = package {
+          pname = "gcc-lib";
+          version = version "gcc";
+        } ''
+          ${functions}
+          libraries ${source "gcc"}
+          rm -rf $out/lib/*.py
+          patch $out/lib ${pathOf [ ]}:$out/lib
+        '';
+      };
+      libc = final.glibc;
+    };
+  };
+
+  bzip2 = library "bzip2" [ ];
+  expat = library "expat" [ ];
+  libffi = library "libffi" [ ];
+  ncurses = library "ncurses" [ ];
+  openssl = library "openssl" [ ];
+  sqlite = library "sqlite" [ final.zlib ];
+  libuuid = library "uuid" [ ];
+  xz = library "xz" [ ];
+
+  # With its headers in an output of their own, as in nixpkgs.
+  zlib = package {
+    pname = "zlib";
+    version = version "zlib";
+    outputs = [
+      "out"
+      "dev"
+    ];
+  } ''
+    ${functions}
+    libraries ${source "zlib"}
+    rm -f $out/lib/libz.so
+    patch $out/lib ${pathOf [ ]}
+    mkdir -p $dev/lib/pkgconfig
+    cp -R ${source "zlib"}/usr/include $dev/include
+    ln -s $out/lib/libz.so.1 $dev/lib/libz.so
+    sed "s|^prefix=.*|prefix=$dev|; s|^libdir=.*|libdir=$out/lib|; s|^includedir=.*|includedir=$dev/include|" \
+        ${source "zlib"}/usr/lib/*/pkgconfig/zlib.pc >$dev/lib/pkgconfig/zlib.pc
+  '';
+
+  bash = package {
+    pname = "bash";
+    version = version "bash";
+  } ''
+    ${functions}
+    mkdir -p $out/bin
+    cp $(ls -d ${source "bash"}/bin/bash ${source "bash"}/usr/bin/bash 2>/dev/null) $out/bin/bash
+    chmod -R u+w $out
+    ln -s bash $out/bin/sh
+    patch $out/bin ${pathOf [ final.ncurses ]}
+  '';
+  bashInteractive = final.bash;
+
+  coreutils = applets "coreutils" [
+    "base64" "basename" "cat" "chgrp" "chmod" "chown" "comm" "cp" "cut" "date" "dd" "df" "dirname" "du" "echo" "env"
+    "expand" "expr" "false" "fold" "head" "hostid" "id" "install" "link" "ln" "ls" "md5sum" "mkdir" "mkfifo" "mknod"
+    "mktemp" "mv" "nice" "nl" "nohup" "nproc" "od" "paste" "printf" "pwd" "readlink" "realpath" "rm" "rmdir" "seq"
+    "sha1sum" "sha256sum" "sha512sum" "shred" "shuf" "sleep" "sort" "split" "stat" "stty" "sum" "sync" "tac" "tail"
+    "tee" "test" "timeout" "touch" "tr" "true" "truncate" "tsort" "tty" "uname" "unexpand" "uniq" "unlink" "wc" "who"
+    "whoami" "yes"
+  ];
+  diffutils = applets "diffutils" [ "cmp" "diff" ];
+  findutils = applets "findutils" [ "find" "xargs" ];
+  gawk = applets "gawk" [ "awk" ];
+  gnugrep = applets "gnugrep" [ "egrep" "fgrep" "grep" ];
+  gnused = applets "gnused" [ "sed" ];
+  gnutar = applets "gnutar" [ "tar" ];
+  gzip = applets "gzip" [ "gunzip" "gzip" "zcat" ];
+  procps = applets "procps" [ "free" "pgrep" "pkill" "ps" "top" "uptime" "watch" ];
+  which = applets "which" [ "which" ];
+
+  cacert = package {
+    pname = "nss-cacert";
+    version = version "cacert";
+  } ''
+    mkdir -p $out/etc/ssl/certs
+    cp ${source "cacert"}/certificates/ca-bundle.crt $out/etc/ssl/certs/ca-bundle.crt
+  '';
+
+  nodejs_22 = package {
+    pname = "nodejs";
+    version = version "node";
+  } ''
+    ${functions}
+    mkdir -p $out/bin $out/lib/node_modules
+    cp ${source "node"}/bin/node $out/bin/node
+    cp -R ${source "npm"} $out/lib/node_modules/npm
+    chmod -R u+w $out
+    patch $out/bin ${pathOf [ final.stdenv.cc.cc.lib ]}
+    rm $out/lib/node_modules/npm/version
+    for name in npm npx; do
+        sed -i "1s|.*|#!$out/bin/node|" $out/lib/node_modules/npm/bin/$name-cli.js
+        chmod +x $out/lib/node_modules/npm/bin/$name-cli.js
+        ln -s ../lib/node_modules/npm/bin/$name-cli.js $out/bin/$name
+    done
+  '';
+  nodejs = final.nodejs_22;
+
+  # Static programs: they run as they are.
+  go_1_24 = {
+    type = "derivation";
+    pname = "go";
+    version = version "go";
+    name = "go-${version "go"}";
+    outPath = source "go";
+    meta = { };
+  };
+  go = final.go_1_24;
+
+  ${"python3" + builtins.elemAt (builtins.splitVersion (version "python")) 1} = package {
+    pname = "python3";
+    version = version "python";
+  } ''
+    ${functions}
+    mkdir -p $out/bin $out/share
+    cp ${source "python"}/usr/bin/python3.* $out/bin
+    cp -R ${source "python"}/usr/lib $out/lib
+    cp -R ${source "python"}/usr/share/python-wheels $out/share/python-wheels
+    chmod -R u+w $out
+    minor=$(cd $out/lib && echo python3.*)
+    ln -s $minor $out/bin/python3
+    ln -s $minor $out/bin/python
+    patch $out ${
+      pathOf [
+        final.bzip2
+        final.expat
+        final.libffi
+        final.libuuid
+        final.openssl
+        final.sqlite
+        final.xz
+        final.zlib
+      ]
+    }
+    grep -rls /usr/share/python-wheels $out/lib/$minor | xargs sed -i "s|/usr/share/python-wheels|$out/share/python-wheels|"
+    # Compiled for Debian's folders, and with times.
+    find $out -name __pycache__ -type d | xargs rm -rf
+  '';
+  python3 = final.${"python3" + builtins.elemAt (builtins.splitVersion (version "python")) 1};
+
+  # Fails, for the tests of failures.
+  broken = package {
+    pname = "broken";
+    version = "1";
+  } ''
+    echo "the reason of the failure"
+    exit 3
+  '';
+}
