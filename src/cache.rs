@@ -60,11 +60,13 @@ pub enum Kind {
     Unpacked,
     /// Cache mounts, which phases write; never part of an image.
     Mount,
+    /// Links that hold what Nix made in its store: `<key>/store-path`.
+    Nix,
 }
 
 impl Kind {
     /// Every kind, in the order of `cache ls`.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Download,
         Self::Lock,
         Self::Root,
@@ -73,6 +75,7 @@ impl Kind {
         Self::Layer,
         Self::Unpacked,
         Self::Mount,
+        Self::Nix,
     ];
 
     /// The folder's name.
@@ -86,6 +89,7 @@ impl Kind {
             Self::Layer => "layers",
             Self::Unpacked => "unpacked",
             Self::Mount => "mounts",
+            Self::Nix => "nix",
         }
     }
 }
@@ -475,7 +479,8 @@ fn open_up(path: &Path) {
     }
 }
 
-fn tree_bytes(path: &Path) -> u64 {
+/// Bytes of the files of a tree.
+pub(crate) fn tree_bytes(path: &Path) -> u64 {
     let Ok(meta) = fs::symlink_metadata(path) else {
         return 0;
     };

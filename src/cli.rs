@@ -28,10 +28,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use packwright_providers::Overrides;
 
 use crate::cache::Cache;
-use crate::engine::Interrupt;
 use crate::engine::docker::parse_typed;
 use crate::error::Failure;
 use crate::image::ImageStore;
+use crate::interrupt::Interrupt;
 use crate::pipeline::{Secret, Secrets};
 use crate::report::{Event, Report};
 

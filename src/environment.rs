@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError, Key};
+use crate::interrupt::Interrupt;
 use crate::report::Report;
 use crate::unpack::UnpackError;
 
@@ -29,7 +30,7 @@ mod toolchain;
 
 pub use catalog::{Need, needs};
 pub use endpoint::{Endpoint, Registry, Sources};
-pub use examine::{Finding, catalog_attributes, examine};
+pub use examine::{Finding, catalog_attributes, examine, nix_usage, sweep_nix};
 pub use lock::{Artifact, DebianPackage, LockedDebian, LockedToolchain};
 pub use lock_file::LockFile;
 pub use nix::{Closure, LockedNix, NixRequest, NixSettings, StorePath};
@@ -139,9 +140,22 @@ pub enum EnvironmentError {
         /// What there is, with the nearest first.
         available: String,
     },
+    /// A version that no nixpkgs has which is named or known here.
+    #[error("no {tool} matches {range}; {available}")]
+    NotInNixpkgs {
+        /// The tool.
+        tool: String,
+        /// The range asked for.
+        range: String,
+        /// What there is, with the nearest first, and how to get another.
+        available: String,
+    },
     /// Nix is asked for, and this machine has none that can be used.
     #[error("nix cannot be used: {0}")]
     NoNix(String),
+    /// Nix is asked for, and nothing says which packages.
+    #[error("no nixpkgs is named, and this program was built without one")]
+    NoNixpkgs,
     /// Nix could not do what was asked of it.
     #[error("{what}: {reason}")]
     Nix {
@@ -460,6 +474,8 @@ pub struct Context<'a> {
     pub cache: &'a Cache,
     /// Hears what happens.
     pub report: &'a dyn Report,
+    /// Signals that ask for the end.
+    pub interrupt: &'a Interrupt,
 }
 
 /// Chooses exact versions for a request. Uses the network unless the same request was resolved

@@ -217,7 +217,16 @@ impl From<EnvironmentError> for Failure {
                      `packwright explain` names",
                 ),
             ),
-            EnvironmentError::Unknown { .. } | EnvironmentError::NoVersion { .. } => (31, None),
+            EnvironmentError::Unknown { .. }
+            | EnvironmentError::NoVersion { .. }
+            | EnvironmentError::NotInNixpkgs { .. } => (31, None),
+            EnvironmentError::NoNixpkgs => (
+                32,
+                Some(
+                    "say --nixpkgs, or set PACKWRIGHT_NIXPKGS: a folder, a flake such as github:NixOS/nixpkgs/nixos-26.05, or the \
+                     address of an archive with # and its hash",
+                ),
+            ),
             EnvironmentError::Elsewhere { remedy, .. } => (31, Some(*remedy)),
             EnvironmentError::NoNix(_) => (
                 30,

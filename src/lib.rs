@@ -7,6 +7,7 @@ pub mod environment;
 pub mod error;
 pub mod hash;
 pub mod image;
+pub mod interrupt;
 pub mod pipeline;
 pub mod report;
 pub mod unpack;

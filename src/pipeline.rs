@@ -13,6 +13,7 @@ mod dockerfile;
 mod hooks;
 mod lock;
 mod phases;
+mod references;
 mod removals;
 pub mod run;
 mod secrets;
@@ -30,9 +31,10 @@ use thiserror::Error;
 
 use crate::cache::{Cache, CacheError};
 use crate::engine::docker::DaemonError;
-use crate::engine::{Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams, Tail};
+use crate::engine::{Engine, EngineError, Exit, Job, Network, Outcome, Streams, Tail};
 use crate::environment::{EnvironmentError, NixSettings, Packages, RootJob, RootRunner, Sources};
 use crate::image::{Destination, ImageError, ImageStore, WrittenImage};
+use crate::interrupt::Interrupt;
 use crate::report::{Event, Report, Step};
 
 pub use daemon::Builder;
@@ -218,23 +220,24 @@ pub struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Builds the image.
-    pub fn run(&self) -> Result<Built, PipelineError> {
-        // Whatever a signal made fail, the signal is what happened.
-        self.build().map_err(|error| match self.interrupt.count() {
+    /// Whatever a signal made fail, the signal is what happened.
+    pub fn told(&self, error: PipelineError) -> PipelineError {
+        match self.interrupt.count() {
             0 => error,
             _ => PipelineError::Interrupted(self.interrupt.signal()),
-        })
+        }
     }
 
-    fn build(&self) -> Result<Built, PipelineError> {
+    /// Builds the image.
+    pub fn run(&self) -> Result<Built, PipelineError> {
         let (repo, planned) = self.plan()?;
         let plan = &hooks::with_phases_for_hooks(planned.plan);
         let context = self.environment(&repo, plan)?;
         let lock = self.lock(&repo, plan, &context)?;
-        let roots = crate::environment::realise(&lock, &context, self)?;
+        let mut roots = crate::environment::realise(&lock, &context, self)?;
         let source = self.read_source(&repo)?;
         let results = phases::run(self, plan, &source, &roots)?;
+        references::bring(self, plan, &mut roots, &results)?;
         let held = self.store.hold()?;
         let layers = assemble::layers(self, plan, &source, &roots, &results)?;
         let spec = assemble::spec(self, plan, &roots, &results.path, layers.layers)?;

@@ -161,19 +161,15 @@ const DIFFERENCES: [&str; 1] = [
     "var/cache/ldconfig/",
 ];
 
-#[test]
-fn both_engines_make_the_same_files_modes_and_configuration() {
-    let Some(daemon) = Daemon::lock() else { return };
-    let daemon = daemon.as_ref().unwrap();
-    for example in ["node-express", "apt-packages", "shell-script"] {
-        let app = common::example(example);
+impl Daemon {
+    /// Builds an app by both engines, and compares every file and the configuration.
+    fn compare(&self, name: &str, app: &Path, more: &[&str]) -> BTreeMap<PathBuf, String> {
         for engine in ["native", "docker"] {
-            daemon
-                .build(engine, &app, &format!("{engine}-{example}"), &[])
-                .expect_success(example);
+            self.build(engine, app, &format!("{engine}-{name}"), more)
+                .expect_success(name);
         }
         let [mut native, mut docker] =
-            ["native", "docker"].map(|engine| daemon.files(&format!("{engine}-{example}")));
+            ["native", "docker"].map(|engine| self.files(&format!("{engine}-{name}")));
         for path in DIFFERENCES {
             native.remove(Path::new(path));
             docker.remove(Path::new(path));
@@ -183,12 +179,49 @@ fn both_engines_make_the_same_files_modes_and_configuration() {
             .chain(docker.keys())
             .filter(|path| native.get(*path) != docker.get(*path))
             .collect();
-        assert!(differing.is_empty(), "{example}: {differing:?}");
-        assert!(native.len() > 500, "{example}: {}", native.len());
-        let [native, docker] =
-            ["native", "docker"].map(|engine| daemon.config(&format!("{engine}-{example}")));
-        assert_eq!(native, docker, "{example}");
+        assert!(differing.is_empty(), "{name}: {differing:?}");
+        let [of_native, of_docker] =
+            ["native", "docker"].map(|engine| self.config(&format!("{engine}-{name}")));
+        assert_eq!(of_native, of_docker, "{name}");
+        docker
     }
+}
+
+#[test]
+fn both_engines_make_the_same_files_modes_and_configuration() {
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    for example in ["node-express", "apt-packages", "shell-script"] {
+        let files = daemon.compare(example, &common::example(example), &[]);
+        assert!(files.len() > 500, "{example}: {}", files.len());
+    }
+}
+
+#[test]
+fn both_engines_make_the_same_of_packages_of_nix() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    let nixpkgs = set.join("gnu.nix").display().to_string();
+    let nix = ["--packages", "nix", "--nixpkgs", &nixpkgs];
+    let files = daemon.compare("nix-express", &common::example("node-express"), &nix);
+    let outside = |path: &&PathBuf| !path.starts_with("nix") && !path.starts_with("app");
+    let outside: Vec<_> = files.keys().filter(outside).collect();
+    assert!(outside.len() < 60, "{outside:?}");
+    let said = daemon.run("docker-nix-express", &["node --version"]);
+    assert!(said.starts_with("v22."), "{said}");
+
+    let plan = "providers = []\n[phases.setup]\nnixPkgs = [\"which\"]\naptPkgs = [\"jq\"]\n\
+        cmds = [\"which jq which >found\"]\n[start]\ncmd = \"cat found; jq --version\"\n";
+    let home = common::app_of(&[("nixpacks.toml", plan)]);
+    daemon.compare("nix-apt", &home.path().join("app"), &nix);
+    let said = daemon.run("docker-nix-apt", &[]);
+    assert!(
+        said.starts_with("/usr/bin/jq\n/nix/store/") && said.contains("\njq-"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ use packwright::environment::{
     Context, EnvironmentRequest, LockedDebian, LockedEnvironment, NixSettings, Packages, RootJob,
     RootRunner, Roots, Sources, realise, resolve_lock,
 };
+use packwright::interrupt::Interrupt;
 use packwright::report::{Event, Report};
 use sha2::{Digest, Sha256};
 
@@ -153,7 +154,12 @@ fn request(build: &[&str], run: &[&str]) -> EnvironmentRequest {
 }
 
 /// Packages of Debian's, whatever the machine has.
-fn context<'a>(sources: &'a Sources, cache: &'a Cache, nix: &'a NixSettings) -> Context<'a> {
+fn context<'a>(
+    sources: &'a Sources,
+    cache: &'a Cache,
+    nix: &'a NixSettings,
+    interrupt: &'a Interrupt,
+) -> Context<'a> {
     Context {
         folder: Path::new("/"),
         packages: Packages::Debian,
@@ -161,12 +167,14 @@ fn context<'a>(sources: &'a Sources, cache: &'a Cache, nix: &'a NixSettings) -> 
         sources,
         cache,
         report: &Print,
+        interrupt,
     }
 }
 
 fn made(place: &Place, request: &EnvironmentRequest) -> (LockedDebian, Roots) {
     let (sources, nix) = (Sources::discover(&place.cache), NixSettings::default());
-    let context = context(&sources, &place.cache, &nix);
+    let interrupt = Interrupt::default();
+    let context = context(&sources, &place.cache, &nix, &interrupt);
     let start = Instant::now();
     let lock = resolve_lock(request, &context).unwrap_or_else(|error| panic!("{error}"));
     eprintln!("  locked in {} ms", start.elapsed().as_millis());
@@ -432,7 +440,8 @@ fn two_caches_get_the_same_trees() {
         let home = tempfile::tempdir().unwrap();
         let cache = Cache::open(home.path()).unwrap();
         let (sources, nix) = (Sources::discover(&cache), NixSettings::default());
-        let context = context(&sources, &cache, &nix);
+        let interrupt = Interrupt::default();
+        let context = context(&sources, &cache, &nix, &interrupt);
         let request = request(
             &["nodejs@22", "gcc", "python", "git"],
             &["python", "nginx", "imagemagick"],

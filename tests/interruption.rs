@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -22,14 +22,6 @@ fn slow_app(seconds: &str) -> tempfile::TempDir {
     common::app_of(&[("start.sh", "#!/bin/sh\n"), ("nixpacks.toml", &text)])
 }
 
-/// A number of seconds that no other process sleeps, so that it can be found.
-fn unique_seconds() -> String {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    format!("4{:08}", now.as_micros() % 100_000_000)
-}
-
 fn mounts_of(cache: &Path) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let cache = cache.to_str().unwrap();
@@ -40,30 +32,8 @@ fn mounts_of(cache: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Whether any process has `argument` among its arguments.
-fn process_with(argument: &str) -> bool {
-    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
-            line.split(|&byte| byte == 0)
-                .any(|part| part == argument.as_bytes())
-        })
-    })
-}
-
-#[track_caller]
-fn soon(what: &str, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "still not: {what}"
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn interrupt(signal: Signal) -> common::Output {
-    let seconds = unique_seconds();
+    let seconds = common::unique_seconds();
     let home = slow_app(&seconds);
     let app = home.path().join("app");
     // A base made by a first build, so that the phase is what is interrupted.
@@ -73,13 +43,13 @@ fn interrupt(signal: Signal) -> common::Output {
         common::packwright(["build", "--name", "interruption:slow"]).arg(&app),
     );
     build.wait_for_output("phase-is-running", Duration::from_secs(300));
-    soon("the phase sleeps", || process_with(&seconds));
+    common::soon("the phase sleeps", || common::process_with(&seconds));
     build.signal(signal);
     let output = build.wait(Duration::from_secs(20));
     assert!(!output.status.success(), "{output}");
 
-    soon("no process of the phase is left", || {
-        !process_with(&seconds)
+    common::soon("no process of the phase is left", || {
+        !common::process_with(&seconds)
     });
     assert_eq!(mounts_of(&common::shared_cache()), Vec::<String>::new());
 
@@ -139,7 +109,7 @@ fn sigterm_to_run_ends_the_server() {
 fn two_builds_of_one_app_at_once_give_one_digest() {
     let home = common::copy_of_example("shell-script");
     let app = home.path().join("app");
-    fs::write(app.join("unique.txt"), unique_seconds()).unwrap();
+    fs::write(app.join("unique.txt"), common::unique_seconds()).unwrap();
     let digests: Vec<String> = thread::scope(|scope| {
         let builds: Vec<_> = (0..3)
             .map(|_| scope.spawn(|| common::build(&app, "interruption:together", &[]).digest))

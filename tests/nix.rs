@@ -6,12 +6,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::{Build, Output};
+use rustix::process::Signal;
 
 /// What an image may have beside the app and the store.
 const LINKS: [&str; 27] = [
@@ -51,28 +51,6 @@ const MORE_LINKS: [&str; 6] = [
     "lib/ld-linux-aarch64.so.1",
     "nix",
 ];
-
-/// The package set with its programs, made once; `None` where Nix is missing.
-fn set() -> Option<&'static Path> {
-    static SET: OnceLock<PathBuf> = OnceLock::new();
-    if !["nix-instantiate", "npm", "go", "apt-get", "dpkg-deb"]
-        .into_iter()
-        .all(common::have)
-    {
-        return None;
-    }
-    Some(SET.get_or_init(|| {
-        let folder = common::shared_cache().join("nixpkgs-of-tests");
-        fs::create_dir_all(common::shared_cache()).unwrap();
-        // One test run after the other, and one program at a time.
-        let lock = fs::File::create(common::shared_cache().join("nixpkgs-of-tests.lock")).unwrap();
-        lock.lock().unwrap();
-        let mut fetch = Command::new(common::repository().join("tests/nixpkgs/fetch"));
-        common::finish(fetch.arg(&folder), Duration::from_secs(600))
-            .expect_success("tests/nixpkgs/fetch");
-        folder
-    }))
-}
 
 /// `packwright VERB ARGS` with packages from Nix, from the set.
 fn packwright(set: &Path, verb: &str, args: &[&str]) -> Command {
@@ -127,7 +105,7 @@ fn names(layout: &Path) -> Vec<String> {
 
 /// The bytes of a store path's closure, in Nix's own form.
 fn closure_size(path: &str) -> u64 {
-    let store = common::shared_cache().join("v1/nix");
+    let store = common::shared_cache().join("v1/nix-store");
     let query = |args: &[&str], paths: &[String]| {
         let mut command = Command::new("nix-store");
         command
@@ -165,7 +143,9 @@ fn ask(image: &str, path: &str, text: &str) {
 
 #[test]
 fn the_express_image_has_node_the_app_and_links_and_little_more() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let layout = out.path().join("express");
     let built = build(
@@ -222,7 +202,9 @@ fn the_express_image_has_node_the_app_and_links_and_little_more() {
 
 #[test]
 fn a_go_program_is_built_and_its_image_has_no_go() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     build(
         set,
@@ -242,7 +224,9 @@ fn a_go_program_is_built_and_its_image_has_no_go() {
 
 #[test]
 fn flask_runs_and_a_wheel_that_was_built_elsewhere_finds_the_c_plus_plus_library() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let python = fs::read_to_string(set.join("files/python/version")).unwrap();
     let python: Vec<&str> = python.trim().split('.').take(2).collect();
@@ -281,7 +265,9 @@ fn flask_runs_and_a_wheel_that_was_built_elsewhere_finds_the_c_plus_plus_library
 
 #[test]
 fn a_program_that_was_built_elsewhere_finds_its_loader_and_libraries() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     // The loader of nixpkgs finds its C library by itself; the set's, which is Debian's, looks in Debian's folders.
     let home = app(
@@ -307,7 +293,9 @@ fn a_program_that_was_built_elsewhere_finds_its_loader_and_libraries() {
 
 #[test]
 fn a_changed_app_rewrites_one_layer_and_a_changed_package_those_that_hold_it() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let expression = |letter: &str| {
         format!(
@@ -351,11 +339,13 @@ fn differences(one: &[String], other: &[String]) -> usize {
 
 #[test]
 fn two_empty_stores_give_one_digest() {
-    let Some(set) = set() else { return };
-    let mut apps = vec![common::example("shell-script")];
-    if common::test_all() {
-        apps.push(common::example("node-express"));
-    }
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let apps = [
+        common::example("shell-script"),
+        common::example("node-express"),
+    ];
     for app in apps {
         let digests: BTreeSet<String> = (0..2)
             .map(|_| {
@@ -371,7 +361,9 @@ fn two_empty_stores_give_one_digest() {
 
 #[test]
 fn packages_of_debian_and_of_nix_are_in_one_image() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let home = app(
         "nixPkgs = [\"which\"]\naptPkgs = [\"jq\"]\ncmds = [\"jq --version\", \"which jq\"]",
@@ -394,7 +386,9 @@ fn packages_of_debian_and_of_nix_are_in_one_image() {
 
 #[test]
 fn libraries_are_on_the_paths_of_loader_compiler_and_pkg_config() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let check = "ls $(echo $PKG_CONFIG_PATH | cut -d: -f1)/zlib.pc && ls $CPATH/zlib.h && echo $LD_LIBRARY_PATH | grep -q zlib";
     let home = app(
@@ -414,7 +408,9 @@ fn libraries_are_on_the_paths_of_loader_compiler_and_pkg_config() {
 
 #[test]
 fn overlays_archives_and_expressions_of_the_user_count() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let revision = "0123456789abcdef0123456789abcdef01234567";
     let archive = archive_of(set, out.path(), revision);
@@ -479,7 +475,9 @@ fn archive_of(set: &Path, folder: &Path, name: &str) -> String {
 
 #[test]
 fn a_flake_an_archive_and_a_folder_are_the_same_nixpkgs() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let archive = archive_of(set, out.path(), "set-of-tests");
     let tree = out.path().join("set");
@@ -508,7 +506,9 @@ fn a_flake_an_archive_and_a_folder_are_the_same_nixpkgs() {
 
 #[test]
 fn a_lock_is_kept_used_and_refused_for_another_plan() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
     let folder = home.path().join("app");
     let (code, said) = refused(set, &folder, &["--locked"]);
@@ -561,7 +561,9 @@ fn a_lock_is_kept_used_and_refused_for_another_plan() {
 
 #[test]
 fn a_shell_has_the_packages_and_the_files_and_leaves_no_trace() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let home = app("nixPkgs = [\"which\"]", "cmd = \"true\"");
     let folder = home.path().join("app");
     let before = common::fingerprint(&folder);
@@ -579,7 +581,9 @@ fn a_shell_has_the_packages_and_the_files_and_leaves_no_trace() {
 
 #[test]
 fn auto_takes_debian_where_nix_has_no_nixpkgs_and_says_so() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let decided = |more: &[&str]| {
         let cache = tempfile::tempdir().unwrap();
         let home = app("nixPkgs = [\"no-such-package\"]", "cmd = \"true\"");
@@ -601,7 +605,7 @@ fn auto_takes_debian_where_nix_has_no_nixpkgs_and_says_so() {
     };
     let (choice, reason) = decided(&[]);
     assert!(
-        choice == "debian" && reason.contains("has not fetched nixpkgs yet"),
+        choice == "debian" && reason.contains("no nixpkgs is named"),
         "{choice}: {reason}"
     );
     assert_eq!(decided(&["--nixpkgs", &set.display().to_string()]).0, "nix");
@@ -623,28 +627,60 @@ fn a_machine_without_nix_is_told_how_to_get_it() {
 }
 
 #[test]
+fn without_a_nixpkgs_it_is_said_how_to_name_one() {
+    if !common::have("nix-instantiate") {
+        return;
+    }
+    let home = app("", "cmd = \"true\"");
+    let mut command = common::packwright(["build", "--packages", "nix"]);
+    let output = run(command.arg(home.path().join("app")));
+    assert_eq!(output.code(), 32, "{output}");
+    assert!(
+        output.stderr.contains("no nixpkgs is named")
+            && output.stderr.contains("PACKWRIGHT_NIXPKGS"),
+        "{output}"
+    );
+}
+
+#[test]
 fn an_unknown_package_and_a_missing_version_tell_the_nearest() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let home = app("nixPkgs = [\"nodjs_22\"]", "cmd = \"true\"");
     let (code, said) = refused(set, &home.path().join("app"), &[]);
     assert!(
         code == 31 && said.contains("did you mean nodejs_22"),
         "{said}"
     );
-    let home = app("nixPkgs = [\"nodejs@18\"]", "cmd = \"true\"");
+    let home = app("nixPkgs = [\"nodejs@17\"]", "cmd = \"true\"");
     let (code, said) = refused(set, &home.path().join("app"), &[]);
     assert!(
         code == 31
-            && said.contains("no nodejs matches 18; ")
+            && said.contains("no nodejs matches 17; ")
             && said.contains(" has 22.")
-            && said.contains("nixpkgsArchive = "),
+            && said.contains("name another nixpkgs with --nixpkgs"),
         "{said}"
+    );
+    // One whose revision is known, and cannot be had.
+    let home = app("nixPkgs = [\"nodejs@18\"]", "cmd = \"true\"");
+    let mut command = packwright(set, "build", &[]);
+    let output = run(command.arg(home.path().join("app")).env(
+        "PACKWRIGHT_NIXPKGS_ARCHIVES",
+        "file:///nonexistent/{revision}.tar.gz",
+    ));
+    assert_eq!(output.code(), 31, "{output}");
+    assert!(
+        output.stderr.contains("has 18.20.8, which cannot be had: "),
+        "{output}"
     );
 }
 
 #[test]
 fn a_wrong_hash_is_refused_with_both() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let out = tempfile::tempdir().unwrap();
     let archive = archive_of(set, out.path(), "wrong");
     let hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -661,7 +697,9 @@ fn a_wrong_hash_is_refused_with_both() {
 
 #[test]
 fn an_error_in_the_users_expression_names_its_line() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let home = app("nixExpr = '''[\n  which\n  nope\n]'''", "cmd = \"true\"");
     let (code, said) = refused(set, &home.path().join("app"), &[]);
     assert!(
@@ -681,7 +719,9 @@ fn an_error_in_the_users_expression_names_its_line() {
 
 #[test]
 fn a_builder_that_fails_or_is_killed_is_told_by_its_last_words() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let home = app("nixPkgs = [\"broken\"]", "cmd = \"true\"");
     let (code, said) = refused(set, &home.path().join("app"), &[]);
     assert!(
@@ -704,7 +744,9 @@ fn a_builder_that_fails_or_is_killed_is_told_by_its_last_words() {
 
 #[test]
 fn a_full_store_is_told_with_its_folder() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     if !common::is_root() {
         return common::skip("mounting a small disk needs root");
     }
@@ -741,7 +783,9 @@ fn a_full_store_is_told_with_its_folder() {
 
 #[test]
 fn a_store_on_another_machine_builds_and_the_image_is_made_here() {
-    let Some(set) = set() else { return };
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
     let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
     let folder = |name: &str| {
         let folder = home.path().join(name);
@@ -778,7 +822,7 @@ fn a_store_on_another_machine_builds_and_the_image_is_made_here() {
         .env("PATH", path)
         .env("PACKWRIGHT_CACHE_DIR", &cache);
     let remote = Build::read(&run(&mut command).expect_success("build"));
-    assert!(store.join("nix/store").is_dir() && cache.join("v1/nix/nix/store").is_dir());
+    assert!(store.join("nix/store").is_dir() && cache.join("v1/nix-store/nix/store").is_dir());
     let out = tempfile::tempdir().unwrap();
     let here = build(set, &app, "nix-remote:test", &out.path().join("x"), &[]);
     assert_eq!(here.digest, remote.digest);
@@ -798,4 +842,167 @@ fn everything_that_plans_can_ask_of_nixpkgs_is_listed() {
         .expect_success("doctor")
         .stdout;
     assert_eq!(text.lines().collect::<Vec<_>>(), names);
+}
+
+/// An expression of a package with a program of its name, in the quotes of a plan.
+fn tool(name: &str) -> String {
+    format!(
+        "(runCommand \\\"{name}\\\" {{ }} \\\"mkdir -p $out/bin; printf '#!${{bash}}/bin/sh\\\\necho {name}\\\\n' >$out/bin/{name}; chmod +x $out/bin/{name}\\\")"
+    )
+}
+
+#[test]
+fn what_the_apps_files_need_of_the_build_is_brought_in_and_what_they_name_is_warned_of() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let setup = format!(
+        "nixPkgs = [\"{}\", \"{}\", \"{}\"]\ncmds = [\"ln -s $(command -v linked) link\", \"printf '#!%s\\\\n' $(command -v interpreter) >script\", \"command -v named >note.txt\"]",
+        tool("linked"),
+        tool("interpreter"),
+        tool("named")
+    );
+    let home = app(&setup, "nixPkgs = []\ncmd = \"./link; cat note.txt\"");
+    let out = tempfile::tempdir().unwrap();
+    let layout = out.path().join("x");
+    let output = format!("oci:{}", layout.display());
+    let app = home.path().join("app");
+    // The second build finds the phases' results and what these name.
+    for _ in 0..2 {
+        let output = run(packwright(
+            set,
+            "build",
+            &["--name", "nix-brought:test", "--output", &output],
+        )
+        .arg(&app))
+        .expect_success("build");
+        let warnings: Vec<&str> = output
+            .stderr
+            .lines()
+            .filter(|line| line.contains("is not in the image"))
+            .collect();
+        assert!(
+            warnings.len() == 1
+                && warnings[0].contains("/app/note.txt names /nix/store/")
+                && warnings[0].contains("-named,"),
+            "{output}"
+        );
+        let names = names(&layout);
+        let has = |name: &str| {
+            names
+                .iter()
+                .any(|path| path.ends_with(&format!("-{name}/bin/{name}")))
+        };
+        assert!(has("linked") && has("interpreter") && !has("named"));
+    }
+    let output = run(&mut common::packwright(["run", "nix-brought:test"])).expect_success("run");
+    assert!(output.stdout.starts_with("linked\n/nix/store/"), "{output}");
+}
+
+#[test]
+fn a_version_that_the_nixpkgs_lacks_comes_from_the_revision_that_has_it() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let archive = archive_of(set, out.path(), "set");
+    let older = out.path().join("older");
+    fs::create_dir(&older).unwrap();
+    let text = format!(
+        "arguments: import (builtins.fetchTarball \"file://{archive}\") (arguments // {{ overlays = [ (final: previous: {{ nodejs_18 = previous.nodejs_22 // {{ version = \"18.20.8\"; }}; }}) ]; }})"
+    );
+    fs::write(older.join("default.nix"), text).unwrap();
+    // The revision that the table has for this version.
+    let revision = "ebe4301cbd8f81c4f8d3244b3632338bbeb6d49c";
+    let mut tar = Command::new("tar");
+    tar.arg("-czf")
+        .arg(out.path().join(format!("{revision}.tar.gz")))
+        .arg("-C")
+        .arg(out.path())
+        .arg("older");
+    common::finish(&mut tar, common::QUICK).expect_success("tar");
+    let home = app(
+        "nixPkgs = [\"nodejs@18\"]",
+        "nixPkgs = [\"nodejs@18\"]\ncmd = \"node --version\"",
+    );
+    let pattern = format!("file://{}/{{revision}}.tar.gz", out.path().display());
+    let mut command = packwright(set, "lock", &[]);
+    let output = run(command
+        .arg(home.path().join("app"))
+        .env("PACKWRIGHT_NIXPKGS_ARCHIVES", pattern))
+    .expect_success("lock");
+    assert!(
+        output.stderr.contains("18.20.8") && output.stderr.contains(revision),
+        "{output}"
+    );
+    let text = fs::read_to_string(home.path().join("app/packwright.lock")).unwrap();
+    let lock: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sets = lock["environment"]["sets"].as_array().unwrap();
+    let last = &sets[sets.len() - 1];
+    assert_eq!(last["packages"][0]["source"]["path"], "nodejs_18", "{text}");
+    let url = last["nixpkgs"]["archive"]["url"].as_str().unwrap();
+    assert!(url.ends_with(&format!("{revision}.tar.gz")), "{url}");
+}
+
+#[test]
+fn a_signal_ends_nix_and_its_builders() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let seconds = common::unique_seconds();
+        let expression = format!(
+            "nixExpr = \"runCommand \\\"slow\\\" {{ }} \\\"echo builder-is-running; sleep {seconds}\\\"\""
+        );
+        let home = app(&expression, "cmd = \"true\"");
+        let mut build = common::Running::start(
+            packwright(set, "build", &["--name", "nix-slow:test"]).arg(home.path().join("app")),
+        );
+        build.wait_for_output("builder-is-running", Duration::from_secs(120));
+        common::soon("the builder sleeps", || common::process_with(&seconds));
+        build.signal(signal);
+        let output = build.wait(Duration::from_secs(20));
+        assert_eq!(output.code(), code, "{output}");
+        common::soon("no builder is left", || !common::process_with(&seconds));
+    }
+}
+
+#[test]
+fn the_store_below_the_cache_is_listed_and_pruned() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let ask = |args: &[&str]| {
+        let mut command = common::packwright(args);
+        command
+            .arg("--json")
+            .env("PACKWRIGHT_CACHE_DIR", cache.path());
+        common::finish(&mut command, Duration::from_secs(60)).expect_success("cache")
+    };
+    let paths = || -> u64 {
+        let output = ask(&["cache", "ls"]);
+        let rows = common::events(&output);
+        let row = rows.iter().find(|row| row["kind"] == "nix-store").unwrap();
+        assert_eq!(row["entries"] == 0, row["bytes"] == 0);
+        row["entries"].as_u64().unwrap()
+    };
+    assert_eq!(paths(), 0);
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
+    let build = || {
+        let mut command = packwright(set, "build", &["--name", "nix-pruned:test"]);
+        command
+            .arg(home.path().join("app"))
+            .env("PACKWRIGHT_CACHE_DIR", cache.path());
+        run(&mut command).expect_success("build");
+    };
+    build();
+    let all = paths();
+    // What the build stands on is held; what made it is not.
+    ask(&["cache", "prune", "--kind", "nix", "--older-than", "1"]);
+    let held = paths();
+    assert!(5 < held && held < all, "{held} of {all}");
+    ask(&["cache", "prune"]);
+    assert_eq!(paths(), 0);
+    build();
 }

@@ -9,9 +9,8 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use packwright::engine::native::Native;
-use packwright::engine::{
-    Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Outcome, Streams,
-};
+use packwright::engine::{Bind, Engine, EngineError, Exit, Job, Network, Outcome, Streams};
+use packwright::interrupt::Interrupt;
 use packwright::report::Stream;
 
 /// A root made of the host's `/usr`, read-only, with a folder to work in.

@@ -14,11 +14,11 @@ use super::human::Human;
 use super::json::Lines;
 use super::packages::PackageFlags;
 use super::{Global, PlanFlags, Tee, text};
-use crate::engine::Interrupt;
 use crate::engine::native::Native;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::image::{Destination, Reference};
+use crate::interrupt::Interrupt;
 use crate::pipeline::{Build, BuildOptions, Built, PipelineError, size};
 use crate::report::{Event, Report};
 
@@ -344,7 +344,7 @@ pub(super) fn with<T>(
         report: &report,
         interrupt,
     };
-    work(&build)
+    work(&build).map_err(|error| build.told(error))
 }
 
 /// Keeps the type of log files in one place.

@@ -7,7 +7,9 @@ use clap::Subcommand;
 
 use super::Global;
 use crate::cache::Kind;
+use crate::environment::{nix_usage, sweep_nix};
 use crate::error::Failure;
+use crate::interrupt::Interrupt;
 use crate::pipeline::size;
 
 /// What to do with the caches.
@@ -32,21 +34,20 @@ pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
     match verb {
         CacheVerb::Ls => {
             let usage = cache.usage().map_err(Failure::from)?;
-            let lines = usage.iter().map(|usage| {
-                if global.json {
-                    let (kind, entries, bytes) = (usage.kind.folder(), usage.entries, usage.bytes);
-                    return format!(
-                        "{}\n",
-                        serde_json::json!({ "kind": kind, "entries": entries, "bytes": bytes })
-                    );
-                }
-                format!(
-                    "{:<10} {:>6}  {:>9}\n",
-                    usage.kind.folder(),
-                    usage.entries,
-                    size(usage.bytes)
-                )
-            });
+            let rows = usage
+                .iter()
+                .map(|usage| (usage.kind.folder(), usage.entries, usage.bytes));
+            let (paths, bytes) = nix_usage(&cache);
+            let lines = rows
+                .chain([("nix-store", paths, bytes)])
+                .map(|(kind, entries, bytes)| {
+                    if global.json {
+                        let row =
+                            serde_json::json!({ "kind": kind, "entries": entries, "bytes": bytes });
+                        return format!("{row}\n");
+                    }
+                    format!("{kind:<10} {entries:>6}  {:>9}\n", size(bytes))
+                });
             super::print(lines.collect::<String>().as_bytes())
         }
         CacheVerb::Prune { older_than, kind } => {
@@ -55,7 +56,15 @@ pub fn run(verb: &CacheVerb, global: &Global) -> anyhow::Result<ExitCode> {
             let before = SystemTime::now()
                 .checked_sub(age)
                 .unwrap_or(SystemTime::UNIX_EPOCH);
-            let (count, bytes) = cache.prune(&kinds, before).map_err(Failure::from)?;
+            let (mut count, mut bytes) = cache.prune(&kinds, before).map_err(Failure::from)?;
+            if kinds.contains(&Kind::Nix) {
+                // What these entries held is in Nix's store until Nix removes it.
+                let interrupt = Interrupt::default();
+                super::handle_signals(&interrupt)?;
+                let swept = sweep_nix(&cache, &interrupt).map_err(Failure::from)?;
+                count += swept.0;
+                bytes += swept.1;
+            }
             let text = if global.json {
                 serde_json::json!({ "removed": count, "bytes": bytes }).to_string()
             } else {

@@ -9,9 +9,10 @@ use super::Global;
 use super::packages::PackageFlags;
 use crate::cache::Cache;
 use crate::engine::native::Native;
-use crate::engine::{Engine, EngineError, Interrupt, Job, Network, Streams};
+use crate::engine::{Engine, EngineError, Job, Network, Streams};
 use crate::environment::{Finding, catalog_attributes, examine};
 use crate::error::Failure;
+use crate::interrupt::Interrupt;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]

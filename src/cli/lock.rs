@@ -8,8 +8,8 @@ use clap::Args;
 use super::build::BuildArgs;
 use super::packages::PackageFlags;
 use super::{Global, PlanFlags};
-use crate::engine::Interrupt;
 use crate::error::Failure;
+use crate::interrupt::Interrupt;
 
 /// Arguments of `lock`.
 #[derive(Debug, Args)]

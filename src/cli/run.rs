@@ -11,10 +11,10 @@ use clap::Args;
 
 use super::build::BuildArgs;
 use super::{Global, PlanFlags, text};
-use crate::engine::Interrupt;
 use crate::engine::native::Native;
 use crate::error::Failure;
 use crate::image::Reference;
+use crate::interrupt::Interrupt;
 use crate::pipeline::run::Container;
 use crate::pipeline::{BuildOptions, PipelineError};
 use crate::report::Silent;

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Interrupt;
+use crate::interrupt::Interrupt;
 use crate::report::Stream;
 
 pub use api::{Engine, Loaded};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Engine, EngineError, Exit, Interrupt, Job, Outcome, Output};
+use super::{Engine, EngineError, Exit, Job, Outcome, Output};
+use crate::interrupt::Interrupt;
 use crate::report::Stream;
 
 /// Remembers each job; every command "succeeds" without a change.

@@ -31,7 +31,8 @@ use protocol::{Answer, Failure, Order, receive, send};
 
 pub use enter::{become_root, obstacle};
 
-use super::{Engine, EngineError, Interrupt, Job, Outcome, Output, Streams};
+use super::{Engine, EngineError, Job, Outcome, Output, Streams};
+use crate::interrupt::Interrupt;
 use crate::report::Stream;
 
 /// The hidden verb under which the binary is its own helper.

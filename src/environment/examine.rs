@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::endpoint::Registry;
-use super::{Context, NixSettings, Packages, Sources, nix};
+use super::{Context, EnvironmentError, NixSettings, Packages, Sources, nix};
 use crate::cache::Cache;
+use crate::interrupt::Interrupt;
 use crate::report::Silent;
 
 /// One thing that builds may need.
@@ -46,6 +47,7 @@ pub fn examine(cache: &Cache, settings: &NixSettings) -> Vec<Finding> {
         sources: &sources,
         cache,
         report: &Silent,
+        interrupt: &Interrupt::default(),
     };
     findings.extend(nix::examine(&context));
     findings
@@ -54,4 +56,14 @@ pub fn examine(cache: &Cache, settings: &NixSettings) -> Vec<Finding> {
 /// Every attribute of nixpkgs that a plan of a provider's can ask for, sorted.
 pub fn catalog_attributes() -> BTreeSet<String> {
     nix::catalog::attributes()
+}
+
+/// Store paths in the store that Nix has below the cache folder, and their bytes.
+pub fn nix_usage(cache: &Cache) -> (usize, u64) {
+    nix::keep::usage(cache)
+}
+
+/// Has Nix remove what no build holds of the store below the cache folder; how many paths, and their bytes.
+pub fn sweep_nix(cache: &Cache, interrupt: &Interrupt) -> Result<(usize, u64), EnvironmentError> {
+    nix::keep::sweep(cache, interrupt)
 }

@@ -1,21 +1,28 @@
 //! Nix as the source of packages: an expression from the plan, realised by the `nix` of this machine.
 //!
-//! `request.rs` says what a plan asks of Nix, `catalog.rs` which attribute a tool is, `pin.rs` which
-//! nixpkgs, `resolve.rs` makes the lock, `render.rs` the expression, `command.rs` runs Nix and reads its
-//! answers, `closure.rs` knows store paths, `realise.rs` makes the roots. What builds and what is
-//! fetched is Nix's business; nothing here builds a package.
+//! `request.rs` says what a plan asks of Nix, `wanted.rs` of which set, `catalog.rs` which attribute a tool is,
+//! `pin.rs` which nixpkgs. `resolve.rs` makes the lock, with `revisions.rs` for what a nixpkgs lacks, and `render.rs`
+//! the expression. `command.rs` runs Nix, `ask.rs` says what it is asked, `log.rs` what it tells meanwhile,
+//! `failure.rs` why it failed; `place.rs` where its store is, `keep.rs` what stays there.
+//! `closure.rs` knows store paths, `realise.rs` makes the roots. What builds and what is fetched is Nix's business;
+//! nothing here builds a package.
 
+mod ask;
 mod base;
 pub(super) mod catalog;
 mod closure;
 mod command;
+mod failure;
+pub(super) mod keep;
 mod log;
 mod pin;
+mod place;
 mod realise;
 mod render;
 mod request;
 mod resolve;
 mod revisions;
+mod wanted;
 
 use serde::{Deserialize, Serialize};
 
@@ -137,14 +144,7 @@ pub(super) fn examine(context: &Context<'_>) -> [Finding; 2] {
         nix.commands.version,
         store.display()
     );
-    let nixpkgs = match &context.nix.nixpkgs {
-        Some(named) => Ok(named.clone()),
-        None if nix.default_is_at_hand() => Ok(LockedSource::default_nixpkgs().title()),
-        None => Err(format!(
-            "{} has not been fetched yet: --packages nix does",
-            LockedSource::default_nixpkgs().title()
-        )),
-    };
+    let nixpkgs = nix.at_hand().map(str::to_owned);
     [finding("nix", Ok(version)), finding("nixpkgs", nixpkgs)]
 }
 
@@ -165,17 +165,10 @@ pub(super) fn offered<'a>(context: &'a Context<'a>) -> Option<Nix<'a>> {
             return None;
         }
     };
-    if context.nix.nixpkgs.is_some() {
-        told("nix", "it is installed, and a nixpkgs is named");
-        return Some(nix);
-    }
-    if nix.default_is_at_hand() {
-        told("nix", "it is installed, and has fetched its nixpkgs before");
-        return Some(nix);
-    }
-    told(
-        "debian",
-        "nix is installed and has not fetched nixpkgs yet: --packages nix does",
-    );
-    None
+    let (choice, reason) = match nix.at_hand() {
+        Ok(nixpkgs) => ("nix", format!("it is installed, and {nixpkgs} is at hand")),
+        Err(reason) => ("debian", format!("nix is installed, but {reason}")),
+    };
+    told(choice, &reason);
+    (choice == "nix").then_some(nix)
 }

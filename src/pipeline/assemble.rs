@@ -15,7 +15,7 @@ use super::removals::Removals;
 use super::source::{APP, SourceFile, SourceKind, SourceTree};
 use super::{Build, PipelineError, store};
 use crate::cache::{Key, Kind};
-use crate::environment::{Roots, RunTree};
+use crate::environment::{Roots, RunTree, Surroundings};
 use crate::image::{
     Compression, Healthcheck, ImageSpec, Layer, LayerContent, LayerDescriptor, OPAQUE, write_layer,
 };
@@ -99,11 +99,9 @@ pub fn spec(
     let start = plan.start.as_ref();
     let path = run_path(path, &roots.around.build_path, &roots.around.run_path);
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
-    let mut variables = roots.around.run_variables.clone();
-    variables.extend(plan.variables.clone());
     env.extend(
-        variables
-            .iter()
+        run_variables(&roots.around, plan)
+            .chain(&plan.variables)
             .map(|(name, value)| format!("{name}={value}")),
     );
     let image = plan.image.clone().unwrap_or_default();
@@ -126,6 +124,15 @@ pub fn spec(
         stop_signal: image.stop_signal,
         healthcheck: image.healthcheck.map(healthcheck).transpose()?,
     })
+}
+
+/// Variables that the environment gives the started app, where the plan has no other value.
+pub fn run_variables<'a>(
+    around: &'a Surroundings,
+    plan: &'a BuildPlan,
+) -> impl Iterator<Item = (&'a String, &'a String)> {
+    let given = around.run_variables.iter();
+    given.filter(|(name, _)| !plan.variables.contains_key(*name))
 }
 
 /// `PATH` entries of the started app: what phases added, then the toolchains that stay.
@@ -262,7 +269,6 @@ fn step_layer(
         .list("only", only.unwrap_or_default())
         .list("run", roots.run.iter().map(|tree| tree.key.as_str()))
         .finish();
-    let selection = super::source::Selection::new(only.unwrap_or_default())?;
     layer(
         build,
         &key,
@@ -271,27 +277,38 @@ fn step_layer(
         compression,
         done,
         || {
-            let keep = |path: &Path| {
-                let absolute = Path::new("/").join(path);
-                let notes = roots.around.notes.iter().map(String::as_str);
-                let volatile = VOLATILE
-                    .into_iter()
-                    .chain(notes)
-                    .any(|prefix| path.starts_with(prefix));
-                let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
-                let left_out = only.is_some()
-                    && path
-                        .strip_prefix(APP)
-                        .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
-                !volatile
-                    && !mounted
-                    && !left_out
-                    && !removed.contain(path)
-                    && !deletes_nothing(roots, step, path)
-            };
+            let stays = stays(plan, roots, results, index)?;
+            let keep = |path: &Path| stays(path) && !deletes_nothing(roots, step, path);
             Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
         },
     )
+}
+
+/// Which of the paths that a phase changed the image has.
+pub fn stays<'a>(
+    plan: &'a BuildPlan,
+    roots: &'a Roots,
+    results: &'a Results,
+    index: usize,
+) -> Result<impl Fn(&Path) -> bool + 'a, PipelineError> {
+    let step = &results.steps[index];
+    let removed = removed_after(results, index + 1);
+    let only = only_files(plan);
+    let selection = super::source::Selection::new(only.unwrap_or_default())?;
+    Ok(move |path: &Path| {
+        let absolute = Path::new("/").join(path);
+        let notes = roots.around.notes.iter().map(String::as_str);
+        let volatile = VOLATILE
+            .into_iter()
+            .chain(notes)
+            .any(|prefix| path.starts_with(prefix));
+        let mounted = step.mounts.iter().any(|mount| absolute.starts_with(mount));
+        let left_out = only.is_some()
+            && path
+                .strip_prefix(APP)
+                .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
+        !volatile && !mounted && !left_out && !removed.contain(path)
+    })
 }
 
 /// A deletion of something that only the build's root, the source or earlier phases had needs no trace in the image:

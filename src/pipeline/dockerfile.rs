@@ -227,7 +227,7 @@ impl Recipe<'_> {
             format!("ENV PATH={}", quoted(&super::search_path(&path))),
             "WORKDIR /app".to_owned(),
         ];
-        let run = self.kit.around.run_variables.iter();
+        let run = assemble::run_variables(&self.kit.around, plan);
         lines.extend(run.map(|(name, value)| format!("ENV {name}={}", quoted(value))));
         lines.extend(self.variables(file)?);
         let mut labels = image.labels;

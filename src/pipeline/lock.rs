@@ -25,6 +25,7 @@ impl Build<'_> {
             sources: self.sources,
             cache: self.cache,
             report: self.report,
+            interrupt: self.interrupt,
         })
     }
 

@@ -15,7 +15,7 @@ use super::authorities::network_binds;
 use super::removals::Removals;
 use super::secrets::{Secret, fingerprint};
 use super::source::{APP, SourceFile, SourceTree};
-use super::{Build, PipelineError};
+use super::{Build, PipelineError, references};
 use crate::cache::{Key, Kind, Lock};
 use crate::engine::{Bind, Exit, Job, Network, Streams, Tail};
 use crate::environment::Roots;
@@ -308,6 +308,8 @@ impl<'a> State<'a> {
         Removals::find(&fs_dir)
             .and_then(|removed| removed.write(&staging.path().join(REMOVED)))
             .map_err(|e| PipelineError::io("examine", &fs_dir, e))?;
+        references::note(staging.path(), &fs_dir, &self.roots.around.build_store)
+            .map_err(|e| PipelineError::io("examine", &fs_dir, e))?;
         if self.build.options.no_cache {
             // The new result takes the old one's place, unless another build works on that.
             cache.forget(Kind::Step, key)?;
@@ -465,10 +467,10 @@ pub fn overrides(step: &StepResult, path: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::cache::Cache;
-    use crate::engine::Interrupt;
     use crate::engine::fake::Fake;
     use crate::environment::{Sources, Surroundings};
     use crate::image::ImageStore;
+    use crate::interrupt::Interrupt;
     use crate::pipeline::BuildOptions;
     use crate::report::Silent;
     use packwright_providers::{Hooks, Repo};

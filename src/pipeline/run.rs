@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 use super::PipelineError;
 use crate::cache::{Cache, Key, Kind};
-use crate::engine::{Bind, Engine, EngineError, Exit, Interrupt, Job, Network, Streams, Tail};
+use crate::engine::{Bind, Engine, EngineError, Exit, Job, Network, Streams, Tail};
 use crate::image::{ImageStore, RuntimeConfig};
+use crate::interrupt::Interrupt;
 use crate::report::{Report, Step};
 
 /// What is needed to start containers.

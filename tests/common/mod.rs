@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -583,4 +583,54 @@ fn read_json(path: &Path) -> Value {
     let text =
         fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
     serde_json::from_str(&text).unwrap()
+}
+
+/// The package set of `tests/nixpkgs` with its programs, made once; `None` where Nix or what makes it is missing.
+pub fn nixpkgs_of_tests() -> Option<&'static Path> {
+    static SET: OnceLock<PathBuf> = OnceLock::new();
+    let tools = ["nix-instantiate", "npm", "go", "apt-get", "dpkg-deb"];
+    if !tools.into_iter().all(have) {
+        return None;
+    }
+    Some(SET.get_or_init(|| {
+        let folder = shared_cache().join("nixpkgs-of-tests");
+        fs::create_dir_all(shared_cache()).unwrap();
+        // One test run after the other, and one program at a time.
+        let lock = fs::File::create(shared_cache().join("nixpkgs-of-tests.lock")).unwrap();
+        lock.lock().unwrap();
+        let mut fetch = Command::new(repository().join("tests/nixpkgs/fetch"));
+        finish(fetch.arg(&folder), Duration::from_secs(600)).expect_success("tests/nixpkgs/fetch");
+        folder
+    }))
+}
+
+/// A number of seconds that no other process sleeps, so that it can be found.
+pub fn unique_seconds() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    format!("4{:08}", now.as_micros() % 100_000_000)
+}
+
+/// Whether any process has `argument` among its arguments.
+pub fn process_with(argument: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
+            line.split(|&byte| byte == 0)
+                .any(|part| part == argument.as_bytes())
+        })
+    })
+}
+
+/// Waits a while for a condition.
+#[track_caller]
+pub fn soon(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "still not: {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
 }

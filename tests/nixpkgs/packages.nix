@@ -29,9 +29,9 @@ let
     patch() {
         find $1 -type f | while read -r file; do
             is_elf "$file" || continue
-            ${patchelf} --set-rpath "$2" "$file"
             # Libraries have no interpreter.
-            ${patchelf} --set-interpreter $loader "$file" 2>/dev/null || true
+            ${patchelf} --set-rpath "$2" --set-interpreter $loader "$file" 2>/dev/null ||
+                ${patchelf} --set-rpath "$2" "$file"
         done
     }
   '';
@@ -136,6 +136,31 @@ in
   gzip = applets "gzip" [ "gunzip" "gzip" "zcat" ];
   procps = applets "procps" [ "free" "pgrep" "pkill" "ps" "top" "uptime" "watch" ];
   which = applets "which" [ "which" ];
+
+  # GNU's tools, for gnu.nix.
+  gnu =
+    let
+      tools = package {
+        pname = "gnu-tools";
+        version = version "gnu";
+      } ''
+        ${functions}
+        libraries ${source "gnu"}
+        mkdir -p $out/bin
+        for folder in ${source "gnu"}/bin ${source "gnu"}/usr/bin; do
+            if [ -d $folder ]; then cp -R $folder/. $out/bin; fi
+        done
+        chmod -R u+w $out
+        patch $out ${pathOf [ final.openssl ]}:$out/lib
+      '';
+    in
+    {
+      coreutils = tools;
+      findutils = tools;
+      gnugrep = tools;
+      gnused = tools;
+      gnutar = tools;
+    };
 
   cacert = package {
     pname = "nss-cacert";

@@ -26,7 +26,8 @@ use super::filesync::with_folders;
 use super::host::{Address, Host, Stream};
 use super::request::ImageBuild;
 use super::{DaemonError, Message, Teller, buildkit, progress, wait};
-use crate::engine::{Interrupt, Tail};
+use crate::engine::Tail;
+use crate::interrupt::Interrupt;
 use crate::report;
 
 /// For calls that a healthy daemon answers at once.

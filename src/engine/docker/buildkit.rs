@@ -25,7 +25,7 @@ use super::progress::Progress;
 use super::request::{Exported, ImageBuild};
 use super::session::{self, Session};
 use super::{DaemonError, Message, Teller};
-use crate::engine::Interrupt;
+use crate::interrupt::Interrupt;
 
 /// The largest message that BuildKit itself sends.
 const MESSAGE_LIMIT: usize = 16 << 20;

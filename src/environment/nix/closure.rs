@@ -90,6 +90,18 @@ impl Closure {
         self.0.contains_key(path)
     }
 
+    /// Adds a path of another closure, with all that it needs.
+    pub fn bring(&mut self, path: &str, from: &Self) {
+        let mut waiting = vec![path.to_owned()];
+        while let Some(path) = waiting.pop() {
+            let new = from.0.get(&path).filter(|_| !self.contains(&path));
+            if let Some(new) = new {
+                waiting.extend(new.references.iter().cloned());
+                self.0.insert(path, new.clone());
+            }
+        }
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -176,6 +188,16 @@ mod tests {
         assert_eq!((closure.len(), closure.nar_size()), (2, 15));
         assert_eq!(paths[0].references, [B]);
         assert_eq!((paths[1].name(), &*paths[1].nar_hash), ("lib", "def"));
+    }
+
+    #[test]
+    fn a_path_is_brought_with_what_it_needs() {
+        let whole = closure(Path::new("/"));
+        let mut part = Closure::default();
+        part.bring(B, &whole);
+        assert!(part.contains(B) && !part.contains(A));
+        part.bring(A, &whole);
+        assert_eq!(part, whole);
     }
 
     #[test]

@@ -13,14 +13,14 @@ use crate::cache::{Key, Kind};
 use crate::environment::EnvironmentError;
 use crate::report::{Event, Step};
 
-/// The release that is used when nothing else is named, as a lock has it.
-/// Source: the lock file of Nix's own repository, 2026-11.
-const DEFAULT_URL: &str =
-    "https://releases.nixos.org/nixos/26.05/nixos-26.05.9592.21a67dc47014/nixexprs.tar.xz";
-const DEFAULT_HASH: &str = "sha256-eeH+/1GxEjw8NCObjaHVIy3YvCQ4Qckrx4LZj5xBaU4=";
+/// The nixpkgs that the binary's maker compiled in, in the form that `--nixpkgs` takes.
+const DEFAULT: Option<&str> = option_env!("PACKWRIGHT_DEFAULT_NIXPKGS");
 
-/// Where a revision of nixpkgs is, in plans that name one.
-const REVISIONS: &str = "https://github.com/NixOS/nixpkgs/archive/{revision}.tar.gz";
+/// The address of a revision's archive that the maker compiled in, with `{revision}` in it.
+const DEFAULT_ARCHIVES: Option<&str> = option_env!("PACKWRIGHT_DEFAULT_NIXPKGS_ARCHIVES");
+
+/// What a plan's revision is a revision of, as Nix itself finds it.
+const REPOSITORY: &str = "github:NixOS/nixpkgs";
 
 /// Where expressions of Nix come from, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,14 +40,6 @@ pub enum LockedSource {
 }
 
 impl LockedSource {
-    /// The release that is used when nothing else is named.
-    pub(super) fn default_nixpkgs() -> Self {
-        Self::Archive {
-            url: DEFAULT_URL.to_owned(),
-            hash: DEFAULT_HASH.to_owned(),
-        }
-    }
-
     /// Whether what it stands for cannot change.
     pub(super) fn is_fixed(&self) -> bool {
         !matches!(self, Self::Path(_))
@@ -114,12 +106,11 @@ pub(super) fn is_nix_file(text: &str) -> bool {
 impl Nix<'_> {
     /// The nixpkgs that the user named, or the default.
     pub(super) fn main_nixpkgs(&self, step: &Step<'_>) -> Result<LockedSource, EnvironmentError> {
-        match &self.context.nix.nixpkgs {
-            None => Ok(LockedSource::default_nixpkgs()),
-            Some(text) => {
-                let here = std::env::current_dir().unwrap_or_default();
-                self.lock_source(text, &here, "--nixpkgs", step)
-            }
+        let here = std::env::current_dir().unwrap_or_default();
+        match (&self.context.nix.nixpkgs, DEFAULT) {
+            (Some(text), _) => self.lock_source(text, &here, "--nixpkgs", step),
+            (None, Some(text)) => self.lock_source(text, &here, "PACKWRIGHT_DEFAULT_NIXPKGS", step),
+            (None, None) => Err(EnvironmentError::NoNixpkgs),
         }
     }
 
@@ -133,9 +124,11 @@ impl Nix<'_> {
     ) -> Result<LockedSource, EnvironmentError> {
         match read(text) {
             Reference::Revision(revision) => {
-                let pattern = self.context.sources.variable("PACKWRIGHT_NIXPKGS_ARCHIVES");
-                let url = pattern.unwrap_or(REVISIONS).replace("{revision}", revision);
-                self.with_hash(&url, step)
+                let own = self.context.sources.variable("PACKWRIGHT_NIXPKGS_ARCHIVES");
+                match own.or(DEFAULT_ARCHIVES) {
+                    Some(pattern) => self.with_hash(&pattern.replace("{revision}", revision), step),
+                    None => self.flake(&format!("{REPOSITORY}/{revision}"), step),
+                }
             }
             Reference::Archive(url, Some(hash)) => Ok(LockedSource::Archive {
                 url: url.to_owned(),
@@ -160,18 +153,19 @@ impl Nix<'_> {
                 })?;
                 Ok(LockedSource::Path(full.display().to_string()))
             }
-            Reference::Flake(reference) => {
-                let locked = self.commands.lock_flake(reference, step);
-                let mut locked = locked.map_err(|failed| {
-                    self.failure(&failed, &format!("find the flake {reference}"))
-                })?;
-                if let Some(attributes) = locked.as_object_mut() {
-                    // Notes of Nix's own, which the next release need not read.
-                    attributes.retain(|name, _| !name.starts_with("__"));
-                }
-                Ok(LockedSource::Flake(locked))
-            }
+            Reference::Flake(reference) => self.flake(reference, step),
         }
+    }
+
+    fn flake(&self, reference: &str, step: &Step<'_>) -> Result<LockedSource, EnvironmentError> {
+        let locked = self.commands.lock_flake(reference, step);
+        let mut locked = locked
+            .map_err(|failed| self.failure(&failed, &format!("find the flake {reference}")))?;
+        if let Some(attributes) = locked.as_object_mut() {
+            // Notes of Nix's own, which the next release need not read.
+            attributes.retain(|name, _| !name.starts_with("__"));
+        }
+        Ok(LockedSource::Flake(locked))
     }
 
     fn with_hash(&self, url: &str, step: &Step<'_>) -> Result<LockedSource, EnvironmentError> {
@@ -182,25 +176,36 @@ impl Nix<'_> {
         })
     }
 
+    /// What to take without being told more, and why; else why not. No network is asked.
+    pub(super) fn at_hand(&self) -> Result<&str, String> {
+        match (&self.context.nix.nixpkgs, DEFAULT) {
+            (Some(named), _) => Ok(named),
+            (None, Some(text)) if self.was_fetched(text) => Ok(text),
+            (None, Some(text)) => Err(format!(
+                "{text} has not been fetched yet: --packages nix does"
+            )),
+            (None, None) => Err(EnvironmentError::NoNixpkgs.to_string()),
+        }
+    }
+
     /// Whether the default was fetched before, into this store.
-    pub(super) fn default_is_at_hand(&self) -> bool {
-        self.context
-            .cache
-            .find(Kind::Lock, &self.default_key())
-            .is_some()
+    fn was_fetched(&self, text: &str) -> bool {
+        let key = self.default_key(text);
+        self.context.cache.find(Kind::Lock, &key).is_some()
     }
 
     /// Notes that the default was fetched.
     pub(super) fn note_default(&self) -> Result<(), EnvironmentError> {
-        self.context
-            .cache
-            .write(Kind::Lock, &self.default_key(), b"")?;
+        if let (None, Some(text)) = (&self.context.nix.nixpkgs, DEFAULT) {
+            let key = self.default_key(text);
+            self.context.cache.write(Kind::Lock, &key, b"")?;
+        }
         Ok(())
     }
 
-    fn default_key(&self) -> Key {
+    fn default_key(&self, text: &str) -> Key {
         Key::build("default nixpkgs")
-            .field("hash", DEFAULT_HASH)
+            .field("nixpkgs", text)
             .field("store", self.commands.physical().display().to_string())
             .finish()
     }
@@ -232,10 +237,19 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_called_by_its_release() {
-        assert_eq!(
-            LockedSource::default_nixpkgs().title(),
-            "nixos-26.05.9592.21a67dc47014"
-        );
+    fn a_release_is_called_by_its_name_and_an_archive_by_its_file() {
+        for (url, title) in [
+            (
+                "https://x.example/26.05/nixos-26.05.9592.21a6/nixexprs.tar.xz",
+                "nixos-26.05.9592.21a6",
+            ),
+            ("file:///tmp/set.tar.gz", "set"),
+        ] {
+            let archive = LockedSource::Archive {
+                url: url.to_owned(),
+                hash: String::new(),
+            };
+            assert_eq!(archive.title(), title);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::base::{self, Notes};
 use super::closure::Closure;
 use super::{LockedNix, Nix, render};
-use crate::cache::{Key, Kind};
+use crate::cache::Key;
 use crate::environment::toolchain::TOOLCHAINS;
 use crate::environment::{
     EnvironmentError, Kit, KitPart, RootRunner, Roots, Surroundings, realise as debian,
@@ -45,7 +45,7 @@ impl Nix<'_> {
         };
         let places = base::places(&made.build_store, context.cache)?;
         roots.build.push(places);
-        roots.key = Key::build("nix roots")
+        roots.key = Key::build("nix roots 2")
             .field("below", roots.key.as_str())
             .field("environment", &lock.build)
             .finish();
@@ -137,28 +137,6 @@ impl Nix<'_> {
                 authority: "the lock",
             }),
         }
-    }
-
-    /// Keeps what a build uses from Nix's garbage collector, until `cache prune` forgets it.
-    fn hold(&self, lock: &LockedNix, step: &Step<'_>) -> Result<(), EnvironmentError> {
-        let here = self.commands.here();
-        let commands = here.as_ref().unwrap_or(&self.commands);
-        for path in [&lock.build, &lock.run] {
-            let key = Key::build("nix hold").field("path", path).finish();
-            let folder = match self.context.cache.find(Kind::Root, &key) {
-                Some(folder) => folder,
-                None => {
-                    self.context
-                        .cache
-                        .commit(self.context.cache.staging()?, Kind::Root, &key)?
-                }
-            };
-            let link = folder.join("store-path");
-            if link.symlink_metadata().is_err() {
-                commands.hold(path, &link, step);
-            }
-        }
-        Ok(())
     }
 }
 

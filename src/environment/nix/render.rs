@@ -247,7 +247,10 @@ mod tests {
             format: 1,
             system: "x86_64-linux".to_owned(),
             sets: vec![LockedSet {
-                nixpkgs: LockedSource::default_nixpkgs(),
+                nixpkgs: LockedSource::Archive {
+                    url: "https://x.example/nixexprs.tar.xz".to_owned(),
+                    hash: "sha256-eeH+=".to_owned(),
+                },
                 overlays: vec![LockedSource::Path("/over lay".to_owned())],
                 packages: vec![
                     package(

@@ -1,6 +1,6 @@
 //! From a request to a lock: which nixpkgs, which attributes in which versions, which store paths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nodejs_semver::Range;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::catalog::{self, Fit, Tool, Want, split_output};
-use super::command::Failed;
-use super::pin::{LockedSource, is_nix_file};
+use super::failure::Failed;
+use super::pin::LockedSource;
 use super::render::{self, Question, SCOPE_LINES, Written};
-use super::request::{NixRequest, Wish};
-use super::revisions::REVISIONS;
+use super::revisions::{known, no_version};
+use super::wanted::{Asked, Wanted};
 use super::{Attribute, LockedAttribute, LockedNix, LockedSet, Nix};
 use crate::cache::{Key, Kind};
 use crate::environment::catalog::nearest;
@@ -23,173 +23,10 @@ use crate::report::{Event, Step};
 /// Of the lock's form, and of the expression that is made from it.
 const FORMAT: u32 = 1;
 
-/// Names one set: `nixpkgsArchive` and `nixOverlays` as the plan has them.
-type SetName = (Option<String>, Vec<String>);
-
-/// An entry of the plan, where it is asked for and by whom.
-#[derive(Debug, Clone)]
-struct Asked {
-    set: usize,
-    place: String,
-    entry: String,
-    want: Want,
-    build: bool,
-    run: bool,
-    library: bool,
-}
-
-/// What is asked, by set.
-#[derive(Debug)]
-struct Wanted {
-    sets: Vec<SetName>,
-    asked: Vec<Asked>,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     resolved: u64,
     lock: LockedNix,
-}
-
-impl Wanted {
-    fn read(request: &NixRequest) -> Result<Self, EnvironmentError> {
-        let mut wanted = Self {
-            sets: vec![(None, Vec::new())],
-            asked: Vec::new(),
-        };
-        let stays = request.start.is_none();
-        for wish in &request.phases {
-            let set = wanted.set(wish);
-            for entry in &wish.packages {
-                wanted.ask(set, wish, entry, (true, stays), false)?;
-            }
-            // Programs load libraries when they run, and only the user asks for them.
-            for entry in &wish.libraries {
-                wanted.ask(set, wish, entry, (true, true), true)?;
-            }
-            let kept = request
-                .start
-                .as_ref()
-                .is_none_or(|start| start.expression.is_none());
-            if let Some(text) = &wish.expression {
-                wanted.give(set, wish, text, (true, kept));
-            }
-        }
-        if let Some(start) = &request.start {
-            for entry in &start.packages {
-                let set = wanted.set_of(entry);
-                wanted.ask(set, start, entry, (false, true), false)?;
-            }
-            if let Some(text) = &start.expression {
-                wanted.give(wanted.usual_set(), start, text, (false, true));
-            }
-        }
-        Ok(wanted)
-    }
-
-    /// The number of a wish's set, made when it is new.
-    fn set(&mut self, wish: &Wish) -> usize {
-        let name = (wish.archive.clone(), wish.overlays.clone());
-        match self.sets.iter().position(|set| *set == name) {
-            Some(number) => number,
-            None => {
-                self.sets.push(name);
-                self.sets.len() - 1
-            }
-        }
-    }
-
-    /// The set that a phase takes an entry from, for the app that needs it too.
-    fn set_of(&self, entry: &str) -> usize {
-        let same = self.asked.iter().find(|asked| asked.entry == entry);
-        same.map_or_else(|| self.usual_set(), |asked| asked.set)
-    }
-
-    fn usual_set(&self) -> usize {
-        self.asked.first().map_or(0, |asked| asked.set)
-    }
-
-    fn ask(
-        &mut self,
-        set: usize,
-        wish: &Wish,
-        entry: &str,
-        (build, run): (bool, bool),
-        library: bool,
-    ) -> Result<(), EnvironmentError> {
-        let want = catalog::want(entry)?;
-        // `openssl.out` is asked for because a program links it.
-        let library = library
-            || matches!(&want, Want::Exactly(Attribute::Path(path)) if split_output(path).1.is_some_and(|output| output != "bin"));
-        self.push(Asked {
-            set,
-            place: format!("{}.nixPkgs, {entry}", wish.place),
-            entry: entry.to_owned(),
-            want,
-            build,
-            run,
-            library,
-        });
-        Ok(())
-    }
-
-    fn give(&mut self, set: usize, wish: &Wish, text: &str, (build, run): (bool, bool)) {
-        let source = if is_nix_file(text) {
-            Attribute::File(text.to_owned())
-        } else {
-            Attribute::Text(text.to_owned())
-        };
-        self.push(Asked {
-            set,
-            place: format!("{}.nixExpr", wish.place),
-            entry: text.to_owned(),
-            want: Want::Exactly(source),
-            build,
-            run,
-            library: false,
-        });
-    }
-
-    fn push(&mut self, asked: Asked) {
-        let same = self.asked.iter_mut().find(|other| {
-            (other.set, &other.want, other.library) == (asked.set, &asked.want, asked.library)
-        });
-        match same {
-            Some(other) => {
-                other.build |= asked.build;
-                other.run |= asked.run;
-            }
-            None => self.asked.push(asked),
-        }
-    }
-
-    /// The ranges that all askers of a tool in one set have of it.
-    fn ranges(&self, set: usize, tool: &'static Tool) -> Result<Vec<Range>, EnvironmentError> {
-        let asked = self.asked.iter().filter(|asked| asked.set == set);
-        asked
-            .filter_map(|asked| match &asked.want {
-                Want::Tool(other, range) if *other == tool => Some(catalog::range(tool, range)),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// What a set is asked about, sorted.
-    fn attributes(&self, set: usize) -> Vec<String> {
-        let mut names = BTreeSet::new();
-        for asked in self.asked.iter().filter(|asked| asked.set == set) {
-            match &asked.want {
-                Want::Tool(tool, _) => {
-                    names.extend(tool.attributes.iter().map(|name| (*name).to_owned()));
-                }
-                Want::Exactly(Attribute::Path(path)) => {
-                    names.insert(split_output(path).0.to_owned());
-                }
-                Want::Exactly(_) | Want::Nothing => {}
-            }
-        }
-        names.into_iter().collect()
-    }
 }
 
 impl Nix<'_> {
@@ -221,9 +58,7 @@ impl Nix<'_> {
             debian,
         };
         self.name_outputs(&wanted, &mut lock, &step)?;
-        if self.context.nix.nixpkgs.is_none() {
-            self.note_default()?;
-        }
+        self.note_default()?;
         self.remember(&key, &lock)?;
         step.finish(false, summary(&lock));
         Ok(lock)
@@ -278,7 +113,7 @@ impl Nix<'_> {
     fn choose(
         &self,
         wanted: &Wanted,
-        sets: &mut [LockedSet],
+        sets: &mut Vec<LockedSet>,
         system: &str,
         step: &Step<'_>,
     ) -> Result<(), EnvironmentError> {
@@ -286,17 +121,22 @@ impl Nix<'_> {
             (0..sets.len()).map(|set| wanted.attributes(set)).collect();
         let answers = self.ask(sets, &attributes, None, system, step)?;
         for asked in &wanted.asked {
+            let mut set = asked.set;
             let packages = match &asked.want {
                 Want::Nothing => continue,
                 Want::Tool(tool, range) => {
                     let ranges = wanted.ranges(asked.set, tool)?;
-                    self.tool(
-                        asked,
-                        tool,
-                        (range, &ranges),
-                        &sets[asked.set],
-                        &answers[asked.set],
-                    )?
+                    match self.tool(asked, tool, &ranges, &sets[set], &answers[set]) {
+                        Ok(packages) => packages,
+                        Err(there) => {
+                            let title = sets[set].nixpkgs.title();
+                            let lacking = no_version(tool, range, &there, &title);
+                            let found =
+                                self.of_a_revision(asked, tool, &ranges, system, lacking, step)?;
+                            set = place_of(sets, found.nixpkgs);
+                            found.packages
+                        }
+                    }
                 }
                 Want::Exactly(Attribute::Path(path)) => {
                     let (base, _) = split_output(path);
@@ -313,7 +153,7 @@ impl Nix<'_> {
                 }
                 Want::Exactly(source) => vec![(source.clone(), None)],
             };
-            sets[asked.set]
+            sets[set]
                 .packages
                 .extend(
                     packages
@@ -331,25 +171,25 @@ impl Nix<'_> {
         Ok(())
     }
 
-    /// The attributes of a tool in the best version that a set has of it.
+    /// The attributes of a tool in the best version that a set has of it, or all that it has.
     fn tool(
         &self,
         asked: &Asked,
         tool: &'static Tool,
-        (text, ranges): (&str, &[Range]),
+        ranges: &[Range],
         set: &LockedSet,
         answers: &Value,
-    ) -> Result<Vec<(Attribute, Option<String>)>, EnvironmentError> {
-        let candidates: Vec<(&str, String)> = tool
+    ) -> Result<Vec<Chosen>, Vec<(&'static str, String)>> {
+        let candidates: Vec<(&'static str, String)> = tool
             .attributes
             .iter()
             .filter_map(|name| Some((*name, answers[*name].as_str()?.to_owned())))
             .collect();
-        let title = set.nixpkgs.title();
         let Some((attribute, version, fit)) = catalog::choose(tool, ranges, &candidates) else {
-            return Err(no_version(tool, text, &candidates, &title));
+            return Err(candidates);
         };
         if fit == Fit::SameLine {
+            let title = set.nixpkgs.title();
             let message = format!(
                 "{} is asked for, and {title} has {} {version}: taking that",
                 asked.entry, tool.name
@@ -361,6 +201,65 @@ impl Nix<'_> {
         Ok(std::iter::once((path(attribute), Some(version)))
             .chain(with)
             .collect())
+    }
+
+    /// A tool in a version that its nixpkgs lacks, from the revision that is known to have it. `lacking` is
+    /// the error where there is none.
+    fn of_a_revision(
+        &self,
+        asked: &Asked,
+        tool: &'static Tool,
+        ranges: &[Range],
+        system: &str,
+        lacking: EnvironmentError,
+        step: &Step<'_>,
+    ) -> Result<Found, EnvironmentError> {
+        let Some((version, revision)) = known(tool, ranges) else {
+            return Err(lacking);
+        };
+        let find = || {
+            let set = LockedSet {
+                nixpkgs: self.lock_source(revision, self.context.folder, "", step)?,
+                overlays: Vec::new(),
+                packages: Vec::new(),
+            };
+            let names = tool.attributes.iter().map(|name| (*name).to_owned());
+            let answers = self.ask(
+                std::slice::from_ref(&set),
+                &[names.collect()],
+                None,
+                system,
+                step,
+            )?;
+            let packages = self.tool(asked, tool, ranges, &set, &answers[0]);
+            let packages = packages
+                .map_err(|there| no_version(tool, version, &there, &set.nixpkgs.title()))?;
+            Ok(Found {
+                nixpkgs: set.nixpkgs,
+                packages,
+            })
+        };
+        let found = find().map_err(|error: EnvironmentError| match lacking {
+            EnvironmentError::NotInNixpkgs {
+                tool,
+                range,
+                available,
+            } => EnvironmentError::NotInNixpkgs {
+                tool,
+                range,
+                available: format!("{available}, which cannot be had: {error}"),
+            },
+            other => other,
+        })?;
+        self.context.report.event(Event::Decided {
+            subject: tool.name.to_owned(),
+            choice: version.to_owned(),
+            reason: format!(
+                "{} is asked for, and the nixpkgs {revision} is the one known to have it",
+                asked.entry
+            ),
+        });
+        Ok(found)
     }
 
     /// The versions of attributes in each set, and the names of all in one of them.
@@ -524,6 +423,28 @@ impl Nix<'_> {
     }
 }
 
+/// A package and its version, when it says so.
+type Chosen = (Attribute, Option<String>);
+
+/// A tool from a nixpkgs of its own.
+struct Found {
+    nixpkgs: LockedSource,
+    packages: Vec<Chosen>,
+}
+
+/// The number of the set with this nixpkgs and no overlays, made when it is new.
+fn place_of(sets: &mut Vec<LockedSet>, nixpkgs: LockedSource) -> usize {
+    let same = |set: &LockedSet| set.nixpkgs == nixpkgs && set.overlays.is_empty();
+    sets.iter().position(same).unwrap_or_else(|| {
+        sets.push(LockedSet {
+            nixpkgs,
+            overlays: Vec::new(),
+            packages: Vec::new(),
+        });
+        sets.len() - 1
+    })
+}
+
 /// Nix's name of this machine.
 fn system() -> Result<String, EnvironmentError> {
     match std::env::consts::ARCH {
@@ -555,179 +476,4 @@ fn is_a_set(name: &str, members: &[Value]) -> EnvironmentError {
         "{name} is no package but a set of them: name one, such as {name}.{}",
         members.join(&format!(" or {name}."))
     ))
-}
-
-/// What there is, the nearest first, and how to get another.
-fn no_version(
-    tool: &Tool,
-    range: &str,
-    candidates: &[(&str, String)],
-    title: &str,
-) -> EnvironmentError {
-    let least = catalog::range(tool, range)
-        .ok()
-        .and_then(|range| range.min_version());
-    let mut there: Vec<_> = candidates
-        .iter()
-        .filter_map(|(_, text)| Some((catalog::version(text)?, text)))
-        .collect();
-    if let Some(least) = least {
-        there.sort_by_key(|(version, _)| {
-            (
-                version.major().abs_diff(least.major()),
-                version.minor().abs_diff(least.minor()),
-            )
-        });
-    }
-    let mut versions: Vec<&str> = there.iter().map(|(_, text)| text.as_str()).collect();
-    versions.dedup();
-    versions.truncate(5);
-    let there = if versions.is_empty() {
-        "none".to_owned()
-    } else {
-        versions.join(", ")
-    };
-    EnvironmentError::NoVersion {
-        tool: tool.name.to_owned(),
-        range: range.to_owned(),
-        available: format!("{title} has {there}: {}", another_nixpkgs(tool, range)),
-    }
-}
-
-/// Which nixpkgs has a version that another one lacks, as far as that is known here.
-fn another_nixpkgs(tool: &Tool, range: &str) -> String {
-    let range = catalog::range(tool, range).ok();
-    let fits = |text: &str| {
-        let version = catalog::version(text);
-        version
-            .zip(range.as_ref())
-            .is_some_and(|(version, range)| range.satisfies(&version))
-    };
-    let known = REVISIONS
-        .iter()
-        .rev()
-        .find(|(name, version, _)| *name == tool.name && fits(version));
-    match known {
-        Some((_, version, revision)) => {
-            format!("nixpkgsArchive = \"{revision}\" has {version}")
-        }
-        None => "name another nixpkgs with --nixpkgs or nixpkgsArchive, or take --packages debian"
-            .to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wish(place: &str, packages: &[&str]) -> Wish {
-        Wish {
-            place: place.to_owned(),
-            packages: packages.iter().map(|name| (*name).to_owned()).collect(),
-            ..Wish::default()
-        }
-    }
-
-    #[test]
-    fn what_start_names_stays_from_the_set_of_its_phase() {
-        let mut old = wish("phases.setup", &["nodejs@22", "gcc"]);
-        old.archive = Some("0".repeat(40));
-        let request = NixRequest {
-            phases: vec![old, wish("phases.test", &["jq"])],
-            start: Some(wish("start", &["nodejs@22"])),
-        };
-        let wanted = Wanted::read(&request).unwrap();
-        assert_eq!(wanted.sets.len(), 2);
-        let flags: Vec<_> = wanted
-            .asked
-            .iter()
-            .map(|asked| (asked.entry.as_str(), asked.set, asked.build, asked.run))
-            .collect();
-        assert_eq!(
-            flags,
-            [
-                ("nodejs@22", 1, true, true),
-                ("gcc", 1, true, false),
-                ("jq", 0, true, false)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_plan_that_does_not_say_what_stays_keeps_everything() {
-        let request = NixRequest {
-            phases: vec![wish("phases.setup", &["nodejs", "gcc"])],
-            start: None,
-        };
-        let wanted = Wanted::read(&request).unwrap();
-        assert!(wanted.asked.iter().all(|asked| asked.build && asked.run));
-    }
-
-    #[test]
-    fn libraries_and_outputs_are_on_the_loaders_path_and_libraries_stay() {
-        let mut setup = wish("phases.setup", &["openssl.dev", "jq"]);
-        setup.libraries = vec!["zlib".to_owned()];
-        let request = NixRequest {
-            phases: vec![setup],
-            start: Some(wish("start", &["openssl.out"])),
-        };
-        let wanted = Wanted::read(&request).unwrap();
-        let flags: Vec<_> = wanted
-            .asked
-            .iter()
-            .map(|asked| (asked.entry.as_str(), asked.library, asked.run))
-            .collect();
-        assert_eq!(
-            flags,
-            [
-                ("openssl.dev", true, false),
-                ("jq", false, false),
-                ("zlib", true, true),
-                ("openssl.out", true, true)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_version_that_is_missing_is_told_with_the_nearest_ones() {
-        let tool = catalog::TOOLS
-            .iter()
-            .find(|tool| tool.name == "nodejs")
-            .unwrap();
-        let candidates = [
-            ("nodejs_18", "18.1.0".to_owned()),
-            ("nodejs_22", "22.2.0".to_owned()),
-            ("nodejs", "22.2.0".to_owned()),
-        ];
-        let error = no_version(tool, "23", &candidates, "nixos-x").to_string();
-        assert!(
-            error.starts_with("no nodejs matches 23; nixos-x has 22.2.0, 18.1.0: name another"),
-            "{error}"
-        );
-        let error = no_version(tool, "16", &candidates, "nixos-x").to_string();
-        assert!(
-            error.contains(": nixpkgsArchive = \"") && error.ends_with("\" has 16.20.2"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn revisions_are_of_tools_that_there_are_in_order() {
-        for (name, text, revision) in REVISIONS {
-            assert!(
-                catalog::TOOLS.iter().any(|tool| tool.name == *name),
-                "{name}"
-            );
-            assert!(
-                catalog::version(text).is_some() && revision.len() == 40,
-                "{text}"
-            );
-        }
-        let key = |row: &(&'static str, &str, &str)| (row.0, catalog::version(row.1));
-        assert!(
-            REVISIONS
-                .windows(2)
-                .all(|pair| key(&pair[0]) <= key(&pair[1]))
-        );
-    }
 }

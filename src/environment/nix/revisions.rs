@@ -2,10 +2,15 @@
 //!
 //! A nixpkgs has one version of each line; for another one this says which nixpkgs to name.
 
+use nodejs_semver::Range;
+
+use super::catalog::{self, Tool};
+use crate::environment::EnvironmentError;
+
 /// A tool, its version and the revision, by tool and version.
 /// Source: lock files in public repositories, 2023 to 2026.
 #[rustfmt::skip]
-pub(super) const REVISIONS: &[(&str, &str, &str)] = &[
+const REVISIONS: &[(&str, &str, &str)] = &[
     ("bun", "1.0.33", "ca00bc5e9419b97c1a11210f08f9338e6ba7515c"),
     ("bun", "1.3.13", "4a29d733e8a7d5b824c3d8c958a946a9867b3eb2"),
     ("caddy", "2.7.6", "10b813040df67c4039086db0f6eaf65c536886c6"),
@@ -59,3 +64,109 @@ pub(super) const REVISIONS: &[(&str, &str, &str)] = &[
     ("zig", "0.11.0", "10b813040df67c4039086db0f6eaf65c536886c6"),
     ("zig", "0.16.0", "a5cbcfe954791221bfffe2307f7d1a1bf61a871e"),
 ];
+
+/// What there is, the nearest first, and how to get another.
+pub(super) fn no_version(
+    tool: &Tool,
+    range: &str,
+    candidates: &[(&str, String)],
+    title: &str,
+) -> EnvironmentError {
+    let least = catalog::range(tool, range)
+        .ok()
+        .and_then(|range| range.min_version());
+    let mut there: Vec<_> = candidates
+        .iter()
+        .filter_map(|(_, text)| Some((catalog::version(text)?, text)))
+        .collect();
+    if let Some(least) = least {
+        there.sort_by_key(|(version, _)| {
+            (
+                version.major().abs_diff(least.major()),
+                version.minor().abs_diff(least.minor()),
+            )
+        });
+    }
+    let mut versions: Vec<&str> = there.iter().map(|(_, text)| text.as_str()).collect();
+    versions.dedup();
+    versions.truncate(5);
+    let there = if versions.is_empty() {
+        "none".to_owned()
+    } else {
+        versions.join(", ")
+    };
+    EnvironmentError::NotInNixpkgs {
+        tool: tool.name.to_owned(),
+        range: range.to_owned(),
+        available: format!("{title} has {there}: {}", another_nixpkgs(tool, range)),
+    }
+}
+
+/// How to get a version that a nixpkgs lacks.
+fn another_nixpkgs(tool: &Tool, range: &str) -> String {
+    let range = catalog::range(tool, range).ok();
+    match range.and_then(|range| known(tool, &[range])) {
+        Some((version, revision)) => format!("nixpkgsArchive = \"{revision}\" has {version}"),
+        None => "name another nixpkgs with --nixpkgs or nixpkgsArchive, or take --packages debian"
+            .to_owned(),
+    }
+}
+
+/// The newest version that all ranges allow and the revision that has it, as far as one is known here.
+pub(super) fn known(tool: &Tool, ranges: &[Range]) -> Option<(&'static str, &'static str)> {
+    let fits = |text: &str| {
+        catalog::version(text)
+            .is_some_and(|version| ranges.iter().all(|range| range.satisfies(&version)))
+    };
+    let mut rows = REVISIONS.iter().rev();
+    rows.find(|(name, version, _)| *name == tool.name && fits(version))
+        .map(|(_, version, revision)| (*version, *revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_is_missing_is_told_with_the_nearest_ones() {
+        let tool = catalog::TOOLS
+            .iter()
+            .find(|tool| tool.name == "nodejs")
+            .unwrap();
+        let candidates = [
+            ("nodejs_18", "18.1.0".to_owned()),
+            ("nodejs_22", "22.2.0".to_owned()),
+            ("nodejs", "22.2.0".to_owned()),
+        ];
+        let error = no_version(tool, "23", &candidates, "nixos-x").to_string();
+        assert!(
+            error.starts_with("no nodejs matches 23; nixos-x has 22.2.0, 18.1.0: name another"),
+            "{error}"
+        );
+        let error = no_version(tool, "16", &candidates, "nixos-x").to_string();
+        assert!(
+            error.contains(": nixpkgsArchive = \"") && error.ends_with("\" has 16.20.2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn revisions_are_of_tools_that_there_are_in_order() {
+        for (name, text, revision) in REVISIONS {
+            assert!(
+                catalog::TOOLS.iter().any(|tool| tool.name == *name),
+                "{name}"
+            );
+            assert!(
+                catalog::version(text).is_some() && revision.len() == 40,
+                "{text}"
+            );
+        }
+        let key = |row: &(&'static str, &str, &str)| (row.0, catalog::version(row.1));
+        assert!(
+            REVISIONS
+                .windows(2)
+                .all(|pair| key(&pair[0]) <= key(&pair[1]))
+        );
+    }
+}
