@@ -101,6 +101,9 @@ pub(super) const FOR_PHASES: [&str; 5] = ["diffutils", "gawk", "gnutar", "gzip",
 /// What programs and wheels that were built elsewhere load, and what the root's links point to.
 const FOUNDATION: [&str; 4] = ["cacert", "glibc", "stdenv.cc.cc.lib", "zlib"];
 
+/// What providers ask for and only nixpkgs has.
+const NOWHERE_ELSE: [&str; 1] = ["lunatic"];
+
 /// What one entry of a plan asks of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Want {
@@ -254,14 +257,14 @@ pub(crate) fn attributes() -> BTreeSet<String> {
     let tools = TOOLS
         .iter()
         .flat_map(|tool| tool.attributes.iter().chain(tool.with));
-    let always = SHELL.iter().chain(&FOR_PHASES).chain(&FOUNDATION);
+    let always = [&SHELL[..], &FOR_PHASES, &FOUNDATION, &NOWHERE_ELSE].concat();
     let asked = super::super::catalog::plain_attributes();
     let asked = asked.filter_map(|entry| match want(entry) {
         Ok(Want::Exactly(Attribute::Path(path))) => Some(path),
         _ => None,
     });
     tools
-        .chain(always)
+        .chain(&always)
         .map(|name| (*name).to_owned())
         .chain(asked)
         .collect()
@@ -362,6 +365,42 @@ mod tests {
             want("ffmpeg@5"),
             Err(EnvironmentError::NoVersion { .. })
         ));
+    }
+
+    /// What the plans of all examples ask for, by phase and start.
+    fn asked_by_examples() -> BTreeSet<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/providers/tests/snapshots");
+        let mut asked = BTreeSet::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            // Behind what was detected.
+            let Some(start) = text.find("\n{") else {
+                continue;
+            };
+            let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter();
+            let plan: serde_json::Value = values.next().unwrap().unwrap();
+            let phases = plan["phases"].as_object().into_iter().flatten();
+            for table in phases.map(|(_, phase)| phase).chain([&plan["start"]]) {
+                let lists = [&table["nixPkgs"], &table["nixLibs"]];
+                let entries = lists.into_iter().filter_map(|list| list.as_array());
+                let entries = entries.flatten().filter_map(|entry| entry.as_str());
+                asked.extend(entries.map(str::to_owned));
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn what_plans_of_examples_ask_for_is_listed() {
+        let (asked, all) = (asked_by_examples(), attributes());
+        assert!(asked.len() > 50, "{asked:?}");
+        let unlisted = |entry: &String| match want(entry).unwrap() {
+            Want::Exactly(Attribute::Path(path)) => !all.contains(&path),
+            Want::Tool(tool, text) => range(tool, &text).is_err(),
+            Want::Exactly(_) | Want::Nothing => false,
+        };
+        let missing: Vec<_> = asked.into_iter().filter(unlisted).collect();
+        assert_eq!(missing, [""; 0]);
     }
 
     #[test]
