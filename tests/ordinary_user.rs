@@ -129,6 +129,49 @@ fn an_ordinary_user_builds_and_runs_and_gets_roots_digest() {
 }
 
 #[test]
+fn an_ordinary_user_takes_packages_from_nix_and_gets_roots_digest() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    // Nix gives each builder a terminal.
+    let terminals = fs::metadata("/dev/ptmx").is_ok_and(|meta| meta.permissions().mode() & 6 == 6);
+    if !terminals {
+        eprintln!("SKIPPED: on this machine ordinary users cannot open /dev/ptmx");
+        return;
+    }
+    let plan = "providers = []\n[phases.setup]\nnixPkgs = [\"which\"]\ncmds = [\"which which >found\"]\n\
+        [start]\ncmd = \"cat found\"\n";
+    let home = common::app_of(&[("nixpacks.toml", plan)]);
+    let app = home.path().join("app");
+    let Some(user) = User::create(&app) else {
+        return;
+    };
+    // The tests' cache is root's alone; the large programs are not asked for.
+    let copy = "mkdir set && cd \"$0\" && tar -cf - --exclude=files/go --exclude=files/node --exclude=files/npm \
+        --exclude=files/gnu . | tar -C \"$OLDPWD/set\" -xf -";
+    run(Command::new("sh")
+        .args(["-ec", copy])
+        .arg(set)
+        .current_dir(user.home.path()));
+    let build = |mut command: Command, app: &Path, set: &Path| {
+        command
+            .arg("build")
+            .arg(app)
+            .args(["--name", "nix:test", "--json", "--packages", "nix"])
+            .arg("--nixpkgs")
+            .arg(set)
+            .env("NIX_CONFIG", "substituters =");
+        let output = common::finish(&mut command, Duration::from_secs(300));
+        common::Build::read(&output.expect_success("build with Nix")).digest
+    };
+    let own = build(user.packwright(&[]), &user.path("app"), &user.path("set"));
+    assert_eq!(own, build(common::packwright([""; 0]), &app, set));
+    let mut command = user.packwright(&["run", "nix:test"]);
+    let output = common::finish(&mut command, Duration::from_secs(60)).expect_success("run");
+    assert!(output.stdout.starts_with("/nix/store/"), "{output}");
+}
+
+#[test]
 fn a_folder_without_read_permission_is_named() {
     let Some(user) = User::create(&common::example("shell-script")) else {
         return;
