@@ -1,7 +1,7 @@
 //! The build plan: the whole decision as data, in the shape of a nixpacks plan and of `nixpacks.toml`.
 //!
 //! Owns the schema, reading and writing it (JSON and TOML), and the order of phases. Keys beyond nixpacks' are additive:
-//! `hooks`, `image`, `start.nixPkgs`, `start.aptPkgs`, `phases.*.network`, `phases.*.secrets`. How plans merge is for
+//! `hooks`, `image`, `start.nixPkgs`, `start.aptPkgs`, `start.variables`, `phases.*.network`, `phases.*.secrets`. How plans merge is for
 //! `overrides.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,9 @@ pub struct Start {
     /// Debian packages that stay at run time.
     #[serde(skip_serializing_if = "Option::is_none", alias = "aptPackages")]
     pub apt_pkgs: List,
+    /// Variables of the image that no phase sees.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Commands before and after phases.
@@ -202,6 +205,7 @@ pub(crate) fn keys_beside(path: &str) -> &'static [&'static str] {
             "nixPackages",
             "aptPkgs",
             "aptPackages",
+            "variables",
         ],
         ["hooks", _] => &[
             "preInstall",
@@ -431,6 +435,13 @@ impl BuildPlan {
             order.extend(level);
         }
         Ok(order)
+    }
+
+    /// The variables of the image: the plan's, and over them those of the run time alone.
+    pub fn run_variables(&self) -> BTreeMap<String, String> {
+        let mut variables = self.variables.clone();
+        variables.extend(self.start.iter().flat_map(|start| start.variables.clone()));
+        variables
     }
 
     fn unknown_phase(&self, phase: &str, dependency: &str) -> PlanError {

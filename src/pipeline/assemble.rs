@@ -100,7 +100,7 @@ pub fn spec(
     let path = run_path(path, &roots.build_path, &roots.run_path);
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
     env.extend(
-        plan.variables
+        plan.run_variables()
             .iter()
             .map(|(name, value)| format!("{name}={value}")),
     );

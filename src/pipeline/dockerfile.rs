@@ -19,7 +19,7 @@ use super::source::SourceTree;
 use super::{PipelineError, assemble, phases};
 use crate::environment::{Kit, KitPart, KitScript, RunTree};
 use quote::{can_be_quoted, is_name, quoted};
-pub use steps::secrets_argument;
+pub use steps::{cache_id, secrets_argument};
 
 /// Where everything lies that the build context has besides the app.
 pub const FOLDER: &str = ".nixpacks";
@@ -69,7 +69,7 @@ impl Recipe<'_> {
     /// Writes the file.
     pub fn dockerfile(&self) -> Result<Dockerfile, PipelineError> {
         let mut file = Dockerfile::default();
-        let variables = self.variables(&mut file)?;
+        let variables = variables(&self.plan.variables, &mut file)?;
         let (steps, path) = self.steps(&mut file)?;
         let parts: Vec<Value> = self
             .kit
@@ -108,42 +108,6 @@ impl Recipe<'_> {
             .into_iter()
             .map(|(name, value)| context! { name, value })
             .collect()
-    }
-
-    /// The plan's variables as instructions: an argument with the plan's value, and a variable that
-    /// takes the argument's, so that platforms may pass another value.
-    fn variables(&self, file: &mut Dockerfile) -> Result<Vec<String>, PipelineError> {
-        let mut lines = Vec::new();
-        for (name, value) in &self.plan.variables {
-            if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c == '"')
-            {
-                return Err(PipelineError::Setting {
-                    key: "variables",
-                    value: name.clone(),
-                    reason: "is not a name that a Dockerfile can have",
-                });
-            }
-            match (is_name(name), can_be_quoted(value)) {
-                (true, true) => lines.push(format!("ARG {name}={}", quoted(value))),
-                (true, false) => {
-                    lines.push(format!("ARG {name}"));
-                    file.arguments.insert(name.clone(), value.clone());
-                }
-                (false, true) => {
-                    lines.push(format!("ENV {name}={}", quoted(value)));
-                    continue;
-                }
-                (false, false) => {
-                    return Err(PipelineError::Setting {
-                        key: "variables",
-                        value: name.clone(),
-                        reason: "has a value with line breaks, for which its name must consist of letters, digits and underscores",
-                    });
-                }
-            }
-            lines.push(format!("ENV {name}=\"${name}\""));
-        }
-        Ok(lines)
     }
 
     /// A pattern of what phases leave that is no part of the image.
@@ -208,7 +172,7 @@ impl Recipe<'_> {
             format!("ENV PATH={}", quoted(&super::search_path(&path))),
             "WORKDIR /app".to_owned(),
         ];
-        lines.extend(self.variables(file)?);
+        lines.extend(variables(&plan.run_variables(), file)?);
         let mut labels = image.labels;
         labels.extend(self.labels.clone());
         for (name, value) in labels {
@@ -243,6 +207,44 @@ impl Recipe<'_> {
         }
         Ok(lines)
     }
+}
+
+/// Variables as instructions: an argument with the plan's value, and a variable that
+/// takes the argument's, so that platforms may pass another value.
+fn variables(
+    variables: &BTreeMap<String, String>,
+    file: &mut Dockerfile,
+) -> Result<Vec<String>, PipelineError> {
+    let mut lines = Vec::new();
+    for (name, value) in variables {
+        if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c == '"') {
+            return Err(PipelineError::Setting {
+                key: "variables",
+                value: name.clone(),
+                reason: "is not a name that a Dockerfile can have",
+            });
+        }
+        match (is_name(name), can_be_quoted(value)) {
+            (true, true) => lines.push(format!("ARG {name}={}", quoted(value))),
+            (true, false) => {
+                lines.push(format!("ARG {name}"));
+                file.arguments.insert(name.clone(), value.clone());
+            }
+            (false, true) => {
+                lines.push(format!("ENV {name}={}", quoted(value)));
+                continue;
+            }
+            (false, false) => {
+                return Err(PipelineError::Setting {
+                    key: "variables",
+                    value: name.clone(),
+                    reason: "has a value with line breaks, for which its name must consist of letters, digits and underscores",
+                });
+            }
+        }
+        lines.push(format!("ENV {name}=\"${name}\""));
+    }
+    Ok(lines)
 }
 
 /// JSON in one line.
