@@ -439,3 +439,40 @@ fn handle_signals(interrupt: &Interrupt) -> anyhow::Result<()> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_given_by_value_by_file_and_as_docker_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "of a file\n").unwrap();
+        let file = file.display();
+        let read = |flag: &str| secrets(&[flag.to_owned()]);
+        for (flag, name, value) in [
+            ("A=b=c".to_owned(), "A", "b=c"),
+            (format!("A=@{file}"), "A", "of a file\n"),
+            (format!("id=A,src={file}"), "A", "of a file\n"),
+            (format!("id=A,source={file}"), "A", "of a file\n"),
+        ] {
+            assert_eq!(read(&flag).unwrap().0[name].reveal(), value, "{flag}");
+        }
+        // PATH is set wherever this runs.
+        let path = std::env::var("PATH").unwrap();
+        for flag in ["PATH", "id=PATH", "id=PATH,env=PATH"] {
+            assert_eq!(read(flag).unwrap().0["PATH"].reveal(), path, "{flag}");
+        }
+        for wrong in [
+            "=x",
+            "NOT_SET_ANYWHERE",
+            "A=@/not/there",
+            "id=A,src=/not/there",
+            "A=\0",
+        ] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("--secret"), "{wrong}: {error}");
+        }
+    }
+}

@@ -22,7 +22,16 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-/// Where a door to BuildKit is.
+/// What is behind a door.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// The API of Docker Engine.
+    Engine,
+    /// The BuildKit inside, as a buildkitd.
+    BuildKit,
+}
+
+/// Where a door is.
 enum Door {
     Unix(PathBuf),
     Tcp(u16),
@@ -32,7 +41,7 @@ enum Door {
 
 impl Door {
     /// Opens it for as long as this process lives.
-    fn open(self, docker: PathBuf) {
+    fn open(self, docker: PathBuf, behind: Behind) {
         let (ready, opened) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,18 +54,18 @@ impl Door {
                         let listener = UnixListener::bind(path).unwrap();
                         ready.send(()).unwrap();
                         while let Ok((client, _)) = listener.accept().await {
-                            tokio::spawn(pass(client, docker.clone()));
+                            tokio::spawn(pass(client, docker.clone(), behind));
                         }
                     }
                     Self::Tcp(port) => {
                         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
                         ready.send(()).unwrap();
                         while let Ok((client, _)) = listener.accept().await {
-                            tokio::spawn(pass(client, docker.clone()));
+                            tokio::spawn(pass(client, docker.clone(), behind));
                         }
                     }
                     Self::Tls(port, folder) => {
-                        let acceptor = TlsAcceptor::from(Arc::new(server_config(&folder)));
+                        let acceptor = TlsAcceptor::from(Arc::new(server_config(&folder, behind)));
                         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
                         ready.send(()).unwrap();
                         while let Ok((client, _)) = listener.accept().await {
@@ -64,7 +73,7 @@ impl Door {
                             tokio::spawn(async move {
                                 // Who has no certificate is turned away.
                                 if let Ok(client) = acceptor.accept(client).await {
-                                    pass(client, docker).await;
+                                    pass(client, docker, behind).await;
                                 }
                             });
                         }
@@ -76,9 +85,18 @@ impl Door {
     }
 }
 
-/// Leads one caller to the BuildKit inside Docker Engine.
-async fn pass<T: AsyncRead + AsyncWrite + Unpin>(mut client: T, docker: PathBuf) {
+/// Leads one caller to Docker Engine.
+async fn pass<T: AsyncRead + AsyncWrite + Unpin>(mut client: T, docker: PathBuf, behind: Behind) {
     let mut engine = UnixStream::connect(docker).await.unwrap();
+    if behind == Behind::BuildKit {
+        upgrade(&mut engine).await;
+    }
+    // A caller may go away in the middle of anything.
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+}
+
+/// Makes a connection one to the BuildKit inside.
+async fn upgrade(engine: &mut UnixStream) {
     let request =
         "POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
     engine.write_all(request.as_bytes()).await.unwrap();
@@ -86,11 +104,9 @@ async fn pass<T: AsyncRead + AsyncWrite + Unpin>(mut client: T, docker: PathBuf)
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(engine.read_u8().await.unwrap());
     }
-    // A caller may go away in the middle of anything.
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
 }
 
-fn server_config(folder: &Path) -> ServerConfig {
+fn server_config(folder: &Path, behind: Behind) -> ServerConfig {
     let chain = |name: &str| -> Vec<CertificateDer<'static>> {
         let certificates = CertificateDer::pem_file_iter(folder.join(name)).unwrap();
         certificates.map(Result::unwrap).collect()
@@ -111,7 +127,10 @@ fn server_config(folder: &Path) -> ServerConfig {
             PrivateKeyDer::from_pem_file(folder.join("server-key.pem")).unwrap(),
         )
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = match behind {
+        Behind::Engine => vec![b"http/1.1".to_vec()],
+        Behind::BuildKit => vec![b"h2".to_vec()],
+    };
     config
 }
 
@@ -189,9 +208,9 @@ fn a_buildkitd_is_reached_at_each_kind_of_address() {
     make_certificates(&certificates);
     let [tcp, tls] = [(); 2].map(|()| common::free_port());
     let docker = daemon.home().join("docker.sock");
-    Door::Unix(home.path().join("door")).open(docker.clone());
-    Door::Tcp(tcp).open(docker.clone());
-    Door::Tls(tls, certificates.clone()).open(docker);
+    Door::Unix(home.path().join("door")).open(docker.clone(), Behind::BuildKit);
+    Door::Tcp(tcp).open(docker.clone(), Behind::BuildKit);
+    Door::Tls(tls, certificates.clone()).open(docker, Behind::BuildKit);
 
     start_container(daemon, home.path(), tcp);
     let app = app("addresses");
@@ -247,6 +266,53 @@ fn a_buildkitd_is_reached_at_each_kind_of_address() {
     assert_eq!(refused.code(), 37, "{refused}");
     make_certificates(&certificates);
     let refused = build_at(&tls, &app, &with_certificates);
+    assert_eq!(refused.code(), 37, "{refused}");
+}
+
+#[test]
+fn a_docker_engine_elsewhere_is_reached_over_tcp_and_over_tls() {
+    if !common::have("openssl") {
+        return;
+    }
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    let certificates = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    make_certificates(certificates.path());
+    let [tcp, tls] = [(); 2].map(|()| common::free_port());
+    let docker = daemon.home().join("docker.sock");
+    Door::Tcp(tcp).open(docker.clone(), Behind::Engine);
+    Door::Tls(tls, certificates.path().to_owned()).open(docker, Behind::Engine);
+    let app = app("elsewhere");
+    let build = |engine: &str, port: u16, variables: &[(&str, &str)]| {
+        let mut command = common::packwright(["build", "--engine", engine, "--name", "elsewhere"]);
+        command.arg(app.path().join("app"));
+        if engine == "docker" {
+            command.args(["--network", "host"]);
+        }
+        command.env("DOCKER_HOST", format!("tcp://127.0.0.1:{port}"));
+        command.envs(variables.iter().copied());
+        common::finish(&mut command, LIMIT)
+    };
+    let path = certificates.path().to_str().unwrap();
+    let with_certificates = [("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", path)];
+    let mut said = Vec::new();
+    for engine in ["docker", "native"] {
+        for (port, variables) in [(tcp, &[][..]), (tls, &with_certificates[..])] {
+            build(engine, port, variables).expect_success(engine);
+            said.push(daemon.run("elsewhere", &[]));
+            daemon.docker(&["rmi", "elsewhere"]);
+        }
+    }
+    assert!(
+        said.iter().all(|text| text.starts_with("elsewhere ")),
+        "{said:?}"
+    );
+    // Each engine ran the build once.
+    assert!(
+        said[0] == said[1] && said[2] == said[3] && said[0] != said[2],
+        "{said:?}"
+    );
+    let refused = build("docker", tls, &[]);
     assert_eq!(refused.code(), 37, "{refused}");
 }
 

@@ -39,7 +39,10 @@ name=$("$docker" inspect -f '{{ index .RepoTags 0 }}' "$id")
 [[ $("$docker" inspect -f '{{ .RepoTags }}' "$id") =~ [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}:latest ]] || fail "the name $name"
 [ "$("$docker" inspect -f '{{ index .Config.Labels "only" }}{{ index .Config.Labels "a" }}' "$id")" = b ] || fail "labels"
 # Written into the app's folder and built from there.
-code 0 build "$APP" --current-dir --name "$NAME" --docker-host "$DOCKER_HOST" --add-host other:127.0.0.1
+code 0 build "$APP" --current-dir --name "$NAME" --docker-host "$DOCKER_HOST" --add-host other.test:127.0.0.7 \
+    --build-cmd 'grep other.test /etc/hosts >hosts' --start-cmd 'cat hosts'
+[[ $(cat "$err") == *'engine: docker'*'--add-host asks for it'* ]] || fail "the engine: $(cat "$err")"
+says "$NAME" 127.0.0.7
 [ -s "$APP/.nixpacks/Dockerfile" ] || fail "no Dockerfile in the folder"
 [ "$(grep -c '^warning' "$err")" = "$(grep '^warning' "$err" | sort -u | wc -l)" ] || fail "said twice: $(cat "$err")"
 [ "$(grep -c 'provider: shell' "$err")" = 1 ] || fail "planned twice: $(cat "$err")"
