@@ -53,7 +53,8 @@ fn both_engines_make_the_same_files_modes_and_configuration() {
         let differing: Vec<_> = native
             .keys()
             .chain(docker.keys())
-            .filter(|path| native.get(*path) != docker.get(*path))
+            .map(|path| (path, native.get(path), docker.get(path)))
+            .filter(|(_, native, docker)| native != docker)
             .collect();
         assert!(differing.is_empty(), "{example}: {differing:?}");
         assert!(native.len() > 500, "{example}: {}", native.len());

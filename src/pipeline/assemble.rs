@@ -258,6 +258,7 @@ fn step_layer(
     let key = Key::build("layer")
         .field("format", LAYER_FORMAT)
         .list("removed", removed.fields())
+        .list("notes", &roots.notes)
         .field("step", step.key.as_str())
         .field("all", [u8::from(only.is_none())])
         .list("only", only.unwrap_or_default())
@@ -287,12 +288,29 @@ fn step_layer(
                 !volatile
                     && !mounted
                     && !left_out
+                    && !leads_to_notes_alone(&step.dir, path, &roots.notes)
                     && !removed.contain(path)
                     && !deletes_nothing(roots, step, path)
             };
             Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
         },
     )
+}
+
+/// A folder on the way to a toolchain's notes with nothing else in it. Go writes its notes behind a command's back, so
+/// whether the folder is there is a matter of luck.
+fn leads_to_notes_alone(tree: &Path, path: &Path, notes: &[String]) -> bool {
+    let leads = |path: &Path| notes.iter().any(|note| Path::new(note).starts_with(path));
+    let folder = tree.join(path);
+    if !leads(path) || !folder.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return false;
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().all(|entry| {
+        let inside = path.join(entry.file_name());
+        notes.iter().any(|note| inside.starts_with(note))
+            || leads_to_notes_alone(tree, &inside, notes)
+    })
 }
 
 /// A deletion of something that only the build's root, the source or earlier phases had needs no trace in the image:
@@ -446,4 +464,30 @@ fn globs(patterns: &[String]) -> Result<GlobSet, PipelineError> {
         set.add(Glob::new(pattern).map_err(super::source::SourceError::Pattern)?);
     }
     Ok(set.build().map_err(super::source::SourceError::Pattern)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_lead_to_notes_alone_are_told_from_others() {
+        let tree = tempfile::tempdir().unwrap();
+        for path in [
+            "root/.config/go/telemetry/local",
+            "root/.npm/x",
+            "root/.other",
+        ] {
+            std::fs::create_dir_all(tree.path().join(path)).unwrap();
+        }
+        let notes = ["root/.config/go/telemetry", "root/.npm", "gone/x"].map(str::to_owned);
+        let alone = |path: &str| leads_to_notes_alone(tree.path(), Path::new(path), &notes);
+        assert!(alone("root/.config") && alone("root/.config/go"));
+        assert!(!alone("root") && !alone("root/.other") && !alone("root/.npm/x"));
+        std::fs::write(tree.path().join("root/.config/mine"), "").unwrap();
+        assert!(!alone("root/.config") && alone("root/.config/go"));
+        // A deletion of such a folder is no folder.
+        std::fs::write(tree.path().join("gone"), "").unwrap();
+        assert!(!alone("gone"));
+    }
 }

@@ -119,9 +119,10 @@ impl Recipe<'_> {
             .flat_map(|phase| phase.cache_directories.iter().flatten())
             .map(|path| phases::absolute(path).trim_start_matches('/').to_owned())
             .collect();
-        // Folders that builders make on the way to a mount; with something else in it, one comes back.
+        // Folders on the way to a mount, which builders make, and to notes; with something else in it, one comes back.
         let leading = mounts
             .iter()
+            .chain(&self.kit.notes)
             .flat_map(|mount| Path::new(mount).ancestors().skip(1))
             .filter(|path| !path.as_os_str().is_empty())
             .map(|path| regex::escape(&path.to_string_lossy()));
