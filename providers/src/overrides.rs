@@ -95,7 +95,10 @@ impl Layers {
             layers.plans.push(("environment".to_owned(), plan));
         }
         if overrides.env_are_secrets {
-            layers.secrets = overrides.secrets().map(|(name, _)| name.clone()).collect();
+            let names = overrides.secrets().map(|(name, _)| name.clone());
+            layers.secrets.extend(names);
+            layers.secrets.sort();
+            layers.secrets.dedup();
             layers.variables.extend(overrides.env.clone());
         }
         if let Some(text) = &overrides.json_plan {
@@ -128,6 +131,7 @@ impl Layers {
         }
         self.variables.extend(said.settings);
         self.warnings.extend(said.warnings);
+        self.secrets.extend(said.secrets);
         said.plan
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Railpack {
     pub(crate) tools: BTreeMap<String, String>,
     /// Settings of providers that are no variables of the plan: versions.
     pub(crate) settings: BTreeMap<String, String>,
+    /// Secrets that every phase asks for that does not say which: in Railpack, steps see all.
+    pub(crate) secrets: Vec<String>,
     /// Keys that have no meaning here.
     pub(crate) warnings: Vec<String>,
 }
@@ -110,18 +112,10 @@ impl Railpack {
         for (name, step) in steps {
             let place = format!("{file}: steps.{name}");
             let phase_name = phase_of(&name);
-            let phase = self.phase(&place, phase_name, step, &caches, &secrets);
+            let phase = self.phase(&place, phase_name, step, &caches);
             self.plan.phases.insert(phase_name.to_owned(), phase);
         }
-        // Every step of Railpack sees every secret.
-        if !secrets.is_empty() {
-            for name in ["install", "build"] {
-                self.plan
-                    .phase(name)
-                    .secrets
-                    .get_or_insert_with(|| secrets.clone());
-            }
-        }
+        self.secrets = secrets;
         self.deploy(file, build_apt_packages, deploy);
     }
 
@@ -198,7 +192,6 @@ impl Railpack {
         name: &str,
         step: Step,
         caches: &BTreeMap<String, Cache>,
-        secrets: &[String],
     ) -> Phase {
         let Step {
             inputs,
@@ -247,10 +240,7 @@ impl Railpack {
             }
             phase.cache_directories = Some(folders);
         }
-        phase.secrets = asked.map(|names| {
-            let every = names.iter().any(|name| name == "*");
-            if every { secrets.to_vec() } else { names }
-        });
+        phase.secrets = asked.filter(|names| !names.iter().any(|name| name == "*"));
         self.plan.static_assets.extend(assets);
         phase
     }
