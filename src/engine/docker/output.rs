@@ -62,10 +62,7 @@ impl Output {
         fs::create_dir_all(&self.path).map_err(&failed)?;
         let archive = fs::File::open(self.staged.path()).map_err(&failed)?;
         // As with docker build, files belong to who asked for them.
-        let options = UnpackOptions {
-            times: true,
-            ..UnpackOptions::default()
-        };
+        let options = UnpackOptions::default();
         Root::open(&self.path)
             .and_then(|root| unpack_tar(io::BufReader::new(archive), &root, &options))
             .map(drop)
