@@ -3,6 +3,7 @@
 mod build;
 mod builder;
 mod cache;
+mod caller;
 mod detect;
 mod doctor;
 mod explain;
@@ -13,6 +14,7 @@ mod lock;
 mod logs;
 mod packages;
 mod plan;
+mod prepare;
 mod run;
 mod shell;
 mod text;
@@ -34,6 +36,7 @@ use crate::image::ImageStore;
 use crate::interrupt::Interrupt;
 use crate::pipeline::{Secret, Secrets};
 use crate::report::{Event, Report};
+use caller::Caller;
 
 /// Turns a source repository into a small, reproducible OCI image, without a Dockerfile.
 #[derive(Debug, Parser)]
@@ -90,6 +93,8 @@ enum Verb {
     Detect(detect::DetectArgs),
     /// Say why: each decision of the plan with its evidence
     Explain(explain::ExplainArgs),
+    /// Write the plan and what was found to files, as Railpack does
+    Prepare(prepare::PrepareArgs),
     /// Start an image, or build a folder and start it
     Run(run::RunArgs),
     /// Open a shell where a folder's phases would run, with its files and its packages
@@ -122,6 +127,12 @@ struct PlanFlags {
     /// Read the configuration from this file instead of nixpacks.toml
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Read Railpack's configuration from this file instead of railpack.json
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    config_file: Option<PathBuf>,
+    /// Accepted for Railpack's sake: versions come from what the app says
+    #[arg(long, value_name = "PACKAGE", hide = true)]
+    previous: Vec<String>,
     /// A plan as JSON text, laid over everything but the flags
     #[arg(long, value_name = "JSON")]
     json_plan: Option<String>,
@@ -152,6 +163,8 @@ impl PlanFlags {
     fn overrides(&self) -> anyhow::Result<Overrides> {
         Ok(Overrides {
             config_file: self.config.clone(),
+            railpack_file: self.config_file.clone(),
+            env_are_secrets: Caller::of_process() == Caller::Railpack,
             env: variables(&self.env)?,
             json_plan: self.json_plan.clone(),
             install_cmd: self.install_cmd.clone(),
@@ -212,24 +225,33 @@ fn secrets(flags: &[String]) -> anyhow::Result<Secrets> {
     Ok(secrets)
 }
 
-/// `KEY=VALUE` pairs; a bare `KEY` takes the process's value and must have one.
+/// `KEY=VALUE` pairs; a bare `KEY` takes the process's value and must have one, but for those who call another program.
 fn variables(pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
-    pairs
-        .iter()
-        .map(|pair| match pair.split_once('=') {
+    let mut variables = BTreeMap::new();
+    for pair in pairs {
+        let (name, value) = match pair.split_once('=') {
             Some(("", _)) => {
-                Err(Failure::usage(format!("--env {pair}: there is no name before the =")).into())
+                let message = format!("--env {pair}: there is no name before the =");
+                return Err(Failure::usage(message).into());
             }
-            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => {
-                let value = std::env::var(pair).with_context(|| format!("--env {pair}"));
-                Ok((
-                    pair.clone(),
-                    value.map_err(|error| Failure::usage(format!("{error:#}")))?,
-                ))
-            }
-        })
-        .collect()
+            Some((name, value)) => (name, value.to_owned()),
+            None => match std::env::var(pair) {
+                Ok(value) => (pair.as_str(), value),
+                Err(std::env::VarError::NotPresent)
+                    if Caller::of_process() != Caller::Packwright =>
+                {
+                    text::say(&format!(
+                        "warning: --env {}: it is not set",
+                        text::escape(pair)
+                    ));
+                    continue;
+                }
+                Err(error) => return Err(Failure::usage(format!("--env {pair}: {error}")).into()),
+            },
+        };
+        variables.insert(name.to_owned(), value);
+    }
+    Ok(variables)
 }
 
 impl Global {
@@ -293,27 +315,12 @@ impl Report for Tee {
     }
 }
 
-/// Whether this program was called by the name of the one that it can stand for.
-fn called_nixpacks() -> bool {
-    let name = std::env::args_os().next().unwrap_or_default();
-    std::path::Path::new(&name)
-        .file_name()
-        .is_some_and(|name| name == "nixpacks")
-}
-
 /// Parses the arguments, runs the verb, prints its error; the exit code is the result.
 pub fn main() -> ExitCode {
-    let as_nixpacks = called_nixpacks();
-    let mut command = Cli::command();
-    if as_nixpacks {
-        let version = concat!("1.41.0 (packwright ", env!("CARGO_PKG_VERSION"), ")");
-        command = command
-            .name("nixpacks")
-            .bin_name("nixpacks")
-            .version(version);
-    }
+    let caller = Caller::of_process();
+    let command = caller.dress(Cli::command());
     let parsed = command
-        .try_get_matches()
+        .try_get_matches_from(caller.arranged(std::env::args_os().collect()))
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -331,8 +338,7 @@ pub fn main() -> ExitCode {
             let failure = Failure::of(&error);
             print_error(&error, failure.as_ref(), colours, json);
             let code = failure.map_or(1, |failure| failure.code);
-            // Callers of nixpacks know one code of failure.
-            ExitCode::from(if as_nixpacks && code < 128 { 1 } else { code })
+            ExitCode::from(caller.exit_code(code))
         }
     }
 }
@@ -343,6 +349,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Plan(args) => plan::run(&args, &global),
         Verb::Detect(args) => detect::run(&args, &global),
         Verb::Explain(args) => explain::run(&args, &global),
+        Verb::Prepare(args) => prepare::run(&args, &global),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "packwright", &mut script);
@@ -371,6 +378,7 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
         | Verb::Detect(_)
         | Verb::Explain(_)
         | Verb::Doctor(_)
+        | Verb::Prepare(_)
         | Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }
@@ -443,4 +451,41 @@ fn handle_signals(interrupt: &Interrupt) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_given_by_value_by_file_and_as_docker_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "of a file\n").unwrap();
+        let file = file.display();
+        let read = |flag: &str| secrets(&[flag.to_owned()]);
+        for (flag, name, value) in [
+            ("A=b=c".to_owned(), "A", "b=c"),
+            (format!("A=@{file}"), "A", "of a file\n"),
+            (format!("id=A,src={file}"), "A", "of a file\n"),
+            (format!("id=A,source={file}"), "A", "of a file\n"),
+        ] {
+            assert_eq!(read(&flag).unwrap().0[name].reveal(), value, "{flag}");
+        }
+        // PATH is set wherever this runs.
+        let path = std::env::var("PATH").unwrap();
+        for flag in ["PATH", "id=PATH", "id=PATH,env=PATH"] {
+            assert_eq!(read(flag).unwrap().0["PATH"].reveal(), path, "{flag}");
+        }
+        for wrong in [
+            "=x",
+            "NOT_SET_ANYWHERE",
+            "A=@/not/there",
+            "id=A,src=/not/there",
+            "A=\0",
+        ] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("--secret"), "{wrong}: {error}");
+        }
+    }
 }

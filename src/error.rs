@@ -49,6 +49,13 @@ impl Failure {
         }
     }
 
+    /// A file that was asked for cannot be written.
+    pub fn unwritable(path: &Path, error: &io::Error) -> Self {
+        let mut failure = Self::new(70, error, None);
+        failure.message = format!("write {}: {}", path.display(), failure.message);
+        failure
+    }
+
     /// The failure that an error of the command line was made from.
     pub fn of(error: &anyhow::Error) -> Option<Self> {
         error.downcast_ref::<Self>().cloned()

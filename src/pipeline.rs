@@ -11,6 +11,7 @@ mod context;
 mod daemon;
 mod dockerfile;
 mod hooks;
+mod kept;
 mod lock;
 mod phases;
 mod references;
@@ -331,7 +332,7 @@ impl Build<'_> {
                 report: self.report,
                 interrupt: self.interrupt,
             };
-            container.smoke_test(&image.manifest_digest, command, step)
+            container.smoke_test(&image.manifest_digest, command, &self.options.secrets, step)
         })
     }
 

@@ -8,152 +8,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
 
+use common::daemon::{Daemon, LIMIT};
 use serde_json::Value;
-use sha2::Digest as _;
-
-const LIMIT: Duration = Duration::from_secs(900);
-
-/// A Docker Engine of the tests' own, with the host's network and nothing else.
-struct Daemon {
-    _process: common::Running,
-    home: tempfile::TempDir,
-}
-
-impl Daemon {
-    /// One for all tests of this file, which take turns: two cores are soon busy.
-    fn lock() -> Option<std::sync::MutexGuard<'static, Option<Self>>> {
-        static DAEMON: OnceLock<Mutex<Option<Daemon>>> = OnceLock::new();
-        let daemon = DAEMON.get_or_init(|| Mutex::new(Self::start()));
-        // A test that failed left nothing behind that another one would mind.
-        let guard = daemon
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        guard.is_some().then_some(guard)
-    }
-
-    fn start() -> Option<Self> {
-        if !common::can_start_dockerd() {
-            return None;
-        }
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        // Values that live as long as the process are never dropped, so somebody else has to end the daemon after it.
-        let script = "dockerd \"$@\" & daemon=$!; tail --pid=\"$0\" -f /dev/null; kill $daemon; wait $daemon; \
-            umount -l \"$HOME_OF_DAEMON\"/exec/netns/* \"$HOME_OF_DAEMON/data\" 2>/dev/null; \
-            rm -rf --one-file-system \"$HOME_OF_DAEMON\"";
-        let mut command = Command::new("bash");
-        command
-            .args(["-c", script, &std::process::id().to_string()])
-            .args(common::dockerd_arguments(home.path()))
-            .env("HOME_OF_DAEMON", home.path())
-            .env("PATH", common::search_path_of_root());
-        let mut process = common::Running::start(&mut command);
-        process.wait_for_output("API listen on", Duration::from_secs(60));
-        Some(Self {
-            _process: process,
-            home,
-        })
-    }
-
-    fn host(&self) -> String {
-        format!("unix://{}", self.home.path().join("docker.sock").display())
-    }
-
-    fn docker(&self, args: &[&str]) -> common::Output {
-        let program = if Path::new("/usr/bin/docker").exists() {
-            "/usr/bin/docker"
-        } else {
-            "docker"
-        };
-        let mut command = Command::new(program);
-        command.args(args).env("DOCKER_HOST", self.host());
-        common::finish(&mut command, LIMIT).expect_success(&format!("docker {args:?}"))
-    }
-
-    /// `packwright build APP --name NAME` by an engine.
-    fn build(&self, engine: &str, app: &Path, name: &str, more: &[&str]) -> common::Output {
-        let mut command = common::packwright(["build"]);
-        command
-            .arg(app)
-            .args([
-                "--name",
-                name,
-                "--engine",
-                engine,
-                "--docker-host",
-                &self.host(),
-            ])
-            .args(more);
-        if engine == "docker" {
-            command.args(["--network", "host"]);
-        }
-        common::finish(&mut command, LIMIT)
-    }
-
-    fn run(&self, image: &str, more: &[&str]) -> String {
-        let mut args = vec!["run", "--rm", "--network", "host", image];
-        args.extend(more);
-        self.docker(&args).stdout
-    }
-
-    /// Kind, mode, owner, link and content of every path of an image.
-    fn files(&self, image: &str) -> BTreeMap<PathBuf, String> {
-        let id = self
-            .docker(&["create", "--network", "host", image, "x"])
-            .stdout;
-        let archive = self.home.path().join("files.tar");
-        self.docker(&["export", "-o", archive.to_str().unwrap(), id.trim()]);
-        self.docker(&["rm", id.trim()]);
-        let mut files = BTreeMap::new();
-        let mut archive = tar::Archive::new(fs::File::open(archive).unwrap());
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).unwrap();
-            let header = entry.header();
-            let (mode, owner) = (header.mode().unwrap(), header.uid().unwrap());
-            let link = entry.link_name().unwrap();
-            let says = format!(
-                "{:?} {mode:o} {owner}:{} {link:?} {}",
-                header.entry_type(),
-                header.gid().unwrap(),
-                hex::encode(sha2::Sha256::digest(&bytes))
-            );
-            files.insert(entry.path().unwrap().into_owned(), says);
-        }
-        files
-    }
-
-    fn config(&self, image: &str) -> Value {
-        let inspected: Value =
-            serde_json::from_str(&self.docker(&["inspect", image]).stdout).unwrap();
-        let config = &inspected[0]["Config"];
-        let keys = [
-            "Env",
-            "Cmd",
-            "Entrypoint",
-            "WorkingDir",
-            "User",
-            "Labels",
-            "ExposedPorts",
-            "Healthcheck",
-            "StopSignal",
-        ];
-        let pairs = keys.map(|key| {
-            (
-                key.to_owned(),
-                config.get(key).cloned().unwrap_or(Value::Null),
-            )
-        });
-        let mut config = Value::Object(pairs.into_iter().collect());
-        if config["Labels"] == serde_json::json!({}) {
-            config["Labels"] = Value::Null;
-        }
-        config
-    }
-}
 
 /// Paths in which the two engines differ, and why that is no harm.
 const DIFFERENCES: [&str; 1] = [
@@ -177,7 +34,8 @@ impl Daemon {
         let differing: Vec<_> = native
             .keys()
             .chain(docker.keys())
-            .filter(|path| native.get(*path) != docker.get(*path))
+            .map(|path| (path, native.get(path), docker.get(path)))
+            .filter(|(_, native, docker)| native != docker)
             .collect();
         assert!(differing.is_empty(), "{name}: {differing:?}");
         let [of_native, of_docker] =
@@ -191,7 +49,18 @@ impl Daemon {
 fn both_engines_make_the_same_files_modes_and_configuration() {
     let Some(daemon) = Daemon::lock() else { return };
     let daemon = daemon.as_ref().unwrap();
-    for example in ["node-express", "apt-packages", "shell-script"] {
+    let mut examples = vec!["node-express", "apt-packages", "railpack-json"];
+    if common::test_all() {
+        examples.extend([
+            "go-http",
+            "nixpacks-toml",
+            "php-nginx",
+            "python-fastapi-uv",
+            "shell-script",
+            "static-site",
+        ]);
+    }
+    for example in examples {
         let files = daemon.compare(example, &common::example(example), &[]);
         assert!(files.len() > 500, "{example}: {}", files.len());
     }
@@ -255,6 +124,9 @@ fn what_platforms_do_works() {
     }
 }
 
+/// Texts in one image.
+const BATCH: usize = 200;
+
 /// Texts that quoting gets wrong, in an order of its own for each number.
 fn texts(count: usize) -> Vec<String> {
     const PIECES: [&str; 20] = [
@@ -283,34 +155,104 @@ fn a_thousand_values_and_start_commands_reach_the_process() {
     let daemon = daemon.as_ref().unwrap();
     let texts = texts(1000);
     let quoted = |text: &String| format!("'{}'", text.replace('\'', "'\\''"));
-    let words: Vec<String> = texts.iter().map(quoted).collect();
-    // Ten texts to a variable: a hundred variables are more than any app has.
-    let variables: serde_json::Map<String, Value> = texts
-        .chunks(10)
-        .enumerate()
-        .map(|(number, texts)| (format!("VALUE_{number}"), Value::from(texts.join("\u{1}"))))
-        .collect();
-    // The start command holds every text itself, and prints every variable.
-    let start = format!(
-        "printf '%s\\0' {}; for number in $(seq 0 99); do name=VALUE_$number; printf '%s\\0' \"${{!name}}\"; done",
-        words.join(" ")
-    );
-    let plan = serde_json::json!({ "providers": [], "variables": variables, "phases": {}, "start": { "cmd": start } });
-    let home = common::app_of(&[("plan.json", &plan.to_string())]);
-    let app = home.path().join("app");
-    let expected: Vec<&str> = texts.iter().chain(&texts).map(String::as_str).collect();
-    for engine in ["native", "docker"] {
-        let name = format!("texts-{engine}");
-        daemon
-            .build(engine, &app, &name, &["--config", "plan.json"])
-            .expect_success(engine);
-        let said = daemon.run(&name, &[]);
-        let said: Vec<&str> = said.trim_end_matches('\0').split(['\0', '\u{1}']).collect();
-        assert_eq!(said.len(), expected.len());
-        for (said, expected) in said.iter().zip(&expected) {
+    // Each text is a variable's value, and a word of a start command. In several images, since builders take time for
+    // each instruction that grows with those before it.
+    for (batch, texts) in texts.chunks(BATCH).enumerate() {
+        let words: Vec<String> = texts.iter().map(quoted).collect();
+        let variables: serde_json::Map<String, Value> = texts
+            .iter()
+            .enumerate()
+            .map(|(number, text)| (format!("VALUE_{number}"), Value::from(text.as_str())))
+            .collect();
+        let start = format!(
+            "printf '%s\\0' {}; for number in $(seq 0 {}); do name=VALUE_$number; printf '%s\\0' \"${{!name}}\"; done",
+            words.join(" "),
+            texts.len() - 1
+        );
+        let plan = serde_json::json!({ "providers": [], "variables": variables, "phases": {}, "start": { "cmd": start } });
+        let home = common::app_of(&[("plan.json", &plan.to_string())]);
+        let app = home.path().join("app");
+        let expected: Vec<&str> = texts.iter().chain(texts).map(String::as_str).collect();
+        for engine in ["native", "docker"] {
+            let name = format!("texts-{engine}-{batch}");
+            daemon
+                .build(engine, &app, &name, &["--config", "plan.json"])
+                .expect_success(engine);
+            let said = daemon.run(&name, &[]);
+            let said: Vec<&str> = said.trim_end_matches('\0').split('\0').collect();
             assert_eq!(said, expected, "{engine}");
         }
     }
+}
+
+#[test]
+fn hooks_after_packaging_run_in_the_image_and_show_no_secret() {
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    let file = |hook: &str| {
+        format!(
+            "[phases.build]\ncmds = [\"echo $PLANTED > leaked\"]\nsecrets = [\"PLANTED\"]\n\
+             [hooks]\npostPackage = [\"{hook}\"]\n[start]\ncmd = \"true\"\n"
+        )
+    };
+    for engine in ["native", "docker"] {
+        let build = |hook: &str| {
+            let home = common::app_of(&[("nixpacks.toml", &file(hook))]);
+            let more = ["--secret", "PLANTED=planted-in-a-hook"];
+            daemon.build(engine, &home.path().join("app"), "hooked", &more)
+        };
+        let good = build("cat leaked; test \\\"$PWD\\\" = /app; echo end >&2");
+        let good = good.expect_success(engine);
+        assert!(
+            good.stderr.contains("***") && good.stderr.contains("end"),
+            "{engine}\n{good}"
+        );
+        let bad = build("cat leaked; exit 3");
+        assert_eq!(bad.code(), 50, "{engine}\n{bad}");
+        assert!(
+            bad.stderr.contains("postPackage") && bad.stderr.contains("| ***"),
+            "{engine}\n{bad}"
+        );
+        for output in [good, bad] {
+            assert!(
+                !output.to_string().contains("planted-in-a-hook"),
+                "{engine}\n{output}"
+            );
+        }
+    }
+}
+
+#[test]
+fn cache_directories_come_back_from_their_image_when_the_daemon_lost_them() {
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    let home = common::app_of(&[(
+        "nixpacks.toml",
+        "[phases.build]\ncacheDirectories = [\"/root/.one\", \"two\"]\n\
+         cmds = [\"for one in /root/.one two; do date +%N >> $one/runs; wc -l < $one/runs; done > counted\"]\n\
+         [start]\ncmd = \"cat counted\"\n",
+    )]);
+    let app = home.path().join("app");
+    let counted = |turn: &str, more: &[&str]| {
+        // The phase sees all files, so another one runs it again.
+        fs::write(app.join("turn"), turn).unwrap();
+        daemon
+            .build("docker", &app, "counted", more)
+            .expect_success("counted");
+        let said = daemon.run("counted", &[]);
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let keep = ["--incremental-cache-image", "kept:1"];
+    assert_eq!(counted("first", &keep), "1 1");
+    assert_eq!(counted("second", &keep), "2 2");
+    daemon.docker(&["builder", "prune", "-af"]);
+    // Without the image they are lost; with it they are as they were.
+    assert_eq!(counted("third", &[]), "1 1");
+    daemon.docker(&["builder", "prune", "-af"]);
+    assert_eq!(counted("fourth", &keep), "3 3");
+    let files = daemon.files("kept:1");
+    let kept = files.keys().filter(|path| path.ends_with("runs")).count();
+    assert_eq!(kept, 2, "{:?}", files.keys());
 }
 
 /// Every file below a folder that holds one of the needles, also where it is compressed.
@@ -402,7 +344,7 @@ fn a_secret_reaches_its_phase_and_is_nowhere_afterwards() {
         );
         fs::remove_file(cache.path().join("witness")).unwrap();
         let mut places = holding(cache.path(), &needles);
-        places.extend(holding(&daemon.home.path().join("data"), &needles));
+        places.extend(holding(&daemon.home().join("data"), &needles));
         assert!(places.is_empty(), "{engine}: {places:?}");
         // The same value runs nothing again, another one does.
         assert_eq!(
@@ -477,91 +419,4 @@ fn the_classic_builder_makes_the_same_program() {
     let built = common::finish(&mut command, LIMIT).expect_success("classic");
     assert!(built.stderr.contains("classic builder"), "{built}");
     assert!(daemon.run("classic", &[]).contains("greeting: classic"));
-}
-
-/// A buildkitd from the Go module proxy, built once and kept below the target folder; minutes the first time.
-fn buildkitd() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("buildkit");
-    let program = folder.join("buildkitd");
-    if program.exists() {
-        return program;
-    }
-    let script = "set -e; cd \"$0\"; [ -e go.mod ] || go mod init x; \
-        at=$(go mod download -json github.com/moby/buildkit@v0.32.2 | sed -n 's/^.*\"Dir\": \"\\(.*\\)\".*$/\\1/p'); \
-        rm -rf source; cp -r \"$at\" source; chmod -R u+w source; cd source; go build -mod=mod -o .. ./cmd/buildkitd";
-    fs::create_dir_all(&folder).unwrap();
-    let mut command = Command::new("bash");
-    command.args(["-c", script]).arg(&folder);
-    common::finish(&mut command, Duration::from_secs(3600)).expect_success("go build of buildkitd");
-    program
-}
-
-#[test]
-fn a_second_builder_takes_what_the_first_one_kept_in_a_registry() {
-    if !common::test_all() || !common::have("docker-registry") || !common::have("go") {
-        return;
-    }
-    let program = buildkitd();
-    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let path = |name: &str| home.path().join(name).display().to_string();
-    let registry = format!("127.0.0.1:{}", common::free_port());
-    let written = fs::write(
-        path("registry.yml"),
-        format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {registry}}}\n",
-            path("registry")
-        ),
-    );
-    written.unwrap();
-    fs::write(
-        path("buildkitd.toml"),
-        format!("[worker.oci]\nnetworkMode = \"host\"\n[registry.\"{registry}\"]\nhttp = true\n"),
-    )
-    .unwrap();
-    let mut serving = common::Running::start(
-        Command::new("docker-registry").args(["serve", &path("registry.yml")]),
-    );
-    serving.wait_for_output("listening on", Duration::from_secs(30));
-    let app = common::app_of(&[
-        ("start.sh", "cat stamp"),
-        (
-            "nixpacks.toml",
-            "[phases.build]\ncmds = [\"date +%N > stamp\"]\n",
-        ),
-    ]);
-    let mut ran = Vec::new();
-    for builder in ["first", "second"] {
-        let address = format!("unix://{}", path(&format!("{builder}.sock")));
-        let mut daemon = Command::new(&program);
-        daemon.args([
-            "--config",
-            &path("buildkitd.toml"),
-            "--root",
-            &path(builder),
-            "--addr",
-            &address,
-        ]);
-        let mut daemon = common::Running::start(&mut daemon);
-        daemon.wait_for_output("running server on", Duration::from_secs(60));
-        let cache = format!("type=registry,ref={registry}/cache");
-        let mut command =
-            common::packwright(["build", "--json", "--push", "--cache-key", "shared"]);
-        command
-            .arg(app.path().join("app"))
-            .args([
-                "--name",
-                &format!("{registry}/app:{builder}"),
-                "--buildkit-host",
-                &address,
-            ])
-            .args([
-                "--cache-from",
-                &cache,
-                "--cache-to",
-                &format!("{cache},mode=max"),
-            ]);
-        let output = common::finish(&mut command, LIMIT).expect_success(builder);
-        ran.push(common::Build::read(&output).phases_run);
-    }
-    assert_eq!(ran, [1, 0], "commands that each builder ran");
 }

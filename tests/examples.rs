@@ -173,6 +173,7 @@ examples! {
     python_flask: "python-flask",
     python_poetry: "python-poetry",
     python_psycopg2: "python-psycopg2",
+    railpack_json: "railpack-json",
     ruby_webrick: "ruby-webrick",
     rust_http: "rust-http",
     scala_sbt: "scala-sbt",

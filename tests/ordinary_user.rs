@@ -67,10 +67,15 @@ impl User {
     }
 
     fn packwright(&self, arguments: &[&str]) -> Command {
+        self.program("packwright", arguments)
+    }
+
+    /// A program of the user's folder.
+    fn program(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("runuser");
         command
             .args(["-u", NAME, "--"])
-            .arg(self.path("packwright"))
+            .arg(self.path(name))
             .args(arguments);
         command
             .current_dir(self.home.path())
@@ -169,6 +174,36 @@ fn an_ordinary_user_takes_packages_from_nix_and_gets_roots_digest() {
     let mut command = user.packwright(&["run", "nix:test"]);
     let output = common::finish(&mut command, Duration::from_secs(60)).expect_success("run");
     assert!(output.stdout.starts_with("/nix/store/"), "{output}");
+}
+
+#[test]
+fn the_name_that_the_program_is_called_by_counts_for_an_ordinary_user_too() {
+    let Some(user) = User::create(&common::example("shell-script")) else {
+        return;
+    };
+    std::os::unix::fs::symlink("packwright", user.path("nixpacks")).unwrap();
+    fs::create_dir(user.path("empty")).unwrap();
+    let nixpacks = |arguments: &[&str]| {
+        common::finish(
+            &mut user.program("nixpacks", arguments),
+            Duration::from_secs(300),
+        )
+    };
+    // One code of failure, and flags before the verb.
+    let refused = nixpacks(&["build", "empty"]);
+    assert_eq!(refused.code(), 1, "{refused}");
+    let arguments = [
+        "--start-cmd",
+        "echo other",
+        "build",
+        "app",
+        "--name",
+        "called",
+        "--no-load",
+    ];
+    nixpacks(&arguments).expect_success("nixpacks build");
+    let said = common::finish(&mut user.packwright(&["run", "called"]), common::QUICK);
+    assert_eq!(said.expect_success("run").stdout, "other\n");
 }
 
 #[test]

@@ -52,6 +52,55 @@ fn every_plan_is_json_with_phases_and_a_start_command() {
 }
 
 #[test]
+fn a_credential_is_warned_of_on_standard_error_without_its_value() {
+    let mut command =
+        common::packwright(["plan", "--env", "DB_PASSWORD=hunter2", "--env", "PORT=1"]);
+    let output = common::finish(command.arg(common::example("shell-script")), common::QUICK);
+    let output = output.expect_success("plan");
+    assert!(
+        output
+            .stderr
+            .contains("DB_PASSWORD looks like a credential"),
+        "{output}"
+    );
+    assert!(
+        !output.stderr.contains("hunter2") && !output.stderr.contains("PORT"),
+        "{output}"
+    );
+    serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap();
+}
+
+#[test]
+fn prepare_writes_a_plan_and_what_was_found_and_values_nowhere() {
+    let home = common::copy_of_example("railpack-json");
+    let file = |name: &str| home.path().join("out").join(name);
+    let prepare = |app: &Path| {
+        let mut command = common::packwright(["prepare", "--env", "NPM_TOKEN=hunter2"]);
+        command.arg("--plan-out").arg(file("plan.json"));
+        command.arg("--info-out").arg(file("info.json")).arg(app);
+        common::finish(&mut command, common::QUICK)
+    };
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap()
+    };
+    let output = prepare(&home.path().join("app")).expect_success("prepare");
+    let (plan, info) = (read("plan.json"), read("info.json"));
+    assert!(
+        !format!("{output}{plan}{info}").contains("hunter2"),
+        "{output}"
+    );
+    assert_eq!(plan["phases"]["install"]["secrets"][0], "NPM_TOKEN");
+    assert_eq!(info["success"], true);
+    assert_eq!(info["detectedProviders"][0], "node");
+    assert_eq!(info["resolvedPackages"]["nodejs"]["requestedVersion"], "24");
+    fs::remove_file(file("plan.json")).unwrap();
+    fs::create_dir(home.path().join("empty")).unwrap();
+    assert_eq!(prepare(&home.path().join("empty")).code(), 22);
+    assert_eq!(read("info.json")["success"], false);
+    assert!(!file("plan.json").exists());
+}
+
+#[test]
 fn detect_names_what_plan_uses() {
     for (name, language) in [
         ("node-express", "node"),

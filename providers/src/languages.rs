@@ -76,12 +76,16 @@ pub(crate) fn quote(word: &str) -> String {
     if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
         return word.to_owned();
     }
-    let inner = word.replace('\'', "'\\''");
     if word.starts_with('-') {
-        format!("'./{inner}'")
+        single_quoted(&format!("./{word}"))
     } else {
-        format!("'{inner}'")
+        single_quoted(word)
     }
+}
+
+/// Any text as one word of the shell.
+pub(crate) fn single_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 pub(crate) fn strings(words: &[&str]) -> Vec<String> {

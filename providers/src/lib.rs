@@ -5,6 +5,7 @@
 //! flags over it. [`plan`] does all of that and returns the plan with the decisions behind it. Same files and same
 //! overrides give the same bytes.
 
+mod credentials;
 mod detect;
 mod dotnet;
 mod javascript;
@@ -16,6 +17,7 @@ mod overrides;
 mod plan;
 mod procfile;
 mod provider;
+mod railpack;
 mod read;
 mod repo;
 mod template;
@@ -100,6 +102,10 @@ pub fn plan(repo: &Repo, overrides: &Overrides) -> Result<Planned, PlanError> {
         planned
             .warnings
             .extend(without_start.map(|advice| format!("nothing says how to start: {advice}")));
+    }
+    if !overrides.env_are_secrets {
+        let warning = credentials::warning(&overrides.env);
+        planned.warnings.extend(warning);
     }
     planned.warnings.extend(repo.warnings());
     planned.warnings.extend(submodules(repo)?);

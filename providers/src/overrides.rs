@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::plan::{BuildPlan, Hooks, ImageSettings, List, Phase, PlanError, Start};
 use crate::provider::Decision;
+use crate::railpack::{self, Railpack};
 use crate::repo::Repo;
 
 /// Everything that the command line and its environment say about the plan.
@@ -16,8 +17,12 @@ use crate::repo::Repo;
 pub struct Overrides {
     /// `--config`, relative to the application's folder.
     pub config_file: Option<PathBuf>,
+    /// `--config-file` of Railpack, which has its format; relative to the application's folder.
+    pub railpack_file: Option<PathBuf>,
     /// `--env`: variables for phases and image, and `NIXPACKS_*` settings.
     pub env: BTreeMap<String, String>,
+    /// What `--env` gives is no part of the plan: phases ask for each name as a secret, as with Railpack.
+    pub env_are_secrets: bool,
     /// `--json-plan`: a partial plan as JSON text.
     pub json_plan: Option<String>,
     /// `--install-cmd`.
@@ -36,11 +41,27 @@ pub struct Overrides {
     pub test: bool,
 }
 
+impl Overrides {
+    /// What of `--env` are secrets: everything but settings of builders, where they are secrets at all.
+    pub fn secrets(&self) -> impl Iterator<Item = (&String, &String)> {
+        let is_setting = |name: &String| {
+            let mut prefixes = ["NIXPACKS_", "RAILPACK_"].iter();
+            prefixes.any(|prefix| name.starts_with(prefix))
+        };
+        let secrets = self.env.iter().filter(move |(name, _)| !is_setting(name));
+        secrets.filter(|_| self.env_are_secrets)
+    }
+}
+
 /// The overrides as plans, lowest first, with where each comes from.
 pub(crate) struct Layers {
     pub(crate) plans: Vec<(String, BuildPlan)>,
     /// What providers see: the variables of all layers.
     pub(crate) variables: BTreeMap<String, String>,
+    /// Where Railpack's words are used: tools in a version that take the place of the providers' choice.
+    tools: Option<BTreeMap<String, String>>,
+    /// Names that phases ask for as secrets, unless the user says which.
+    secrets: Vec<String>,
     pub(crate) decisions: Vec<Decision>,
     pub(crate) warnings: Vec<String>,
 }
@@ -51,29 +72,37 @@ impl Layers {
         let mut layers = Self {
             plans: Vec::new(),
             variables: BTreeMap::new(),
+            tools: None,
+            secrets: Vec::new(),
             decisions: Vec::new(),
             warnings: Vec::new(),
         };
-        if let Some((file, text)) = config_text(repo, overrides)? {
-            let is_json = std::path::Path::new(&file)
-                .extension()
-                .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-            let read = if is_json {
-                BuildPlan::from_json
-            } else {
-                BuildPlan::from_toml
+        if let Some((file, text, format)) = config_text(repo, overrides)? {
+            let plan = match format {
+                Format::Railpack => {
+                    let said = Railpack::from_json(&file, &text)?;
+                    layers.add_railpack(&file, said)
+                }
+                Format::Json => layers.hear(BuildPlan::from_json(&file, &text)?),
+                Format::Toml => layers.hear(BuildPlan::from_toml(&file, &text)?),
             };
-            let (plan, warnings) = read(&file, &text)?;
-            layers.warnings.extend(warnings);
             layers.note_beaten_variables(&file, &plan, overrides);
             layers.plans.push((file, plan));
         }
-        layers
-            .plans
-            .push(("environment".to_owned(), from_environment(overrides)));
+        let railpack = Railpack::from_environment(&overrides.env);
+        let railpack = layers.add_railpack("environment", railpack);
+        for plan in [railpack, from_environment(overrides)] {
+            layers.plans.push(("environment".to_owned(), plan));
+        }
+        if overrides.env_are_secrets {
+            let names = overrides.secrets().map(|(name, _)| name.clone());
+            layers.secrets.extend(names);
+            layers.secrets.sort();
+            layers.secrets.dedup();
+            layers.variables.extend(overrides.env.clone());
+        }
         if let Some(text) = &overrides.json_plan {
-            let (plan, warnings) = BuildPlan::from_json("--json-plan", text)?;
-            layers.warnings.extend(warnings);
+            let plan = layers.hear(BuildPlan::from_json("--json-plan", text)?);
             layers.plans.push(("--json-plan".to_owned(), plan));
         }
         layers
@@ -83,6 +112,27 @@ impl Layers {
             layers.variables.extend(plan.variables.clone());
         }
         Ok(layers)
+    }
+
+    /// A plan whose warnings are noted.
+    fn hear(&mut self, (plan, warnings): (BuildPlan, Vec<String>)) -> BuildPlan {
+        self.warnings.extend(warnings);
+        plan
+    }
+
+    /// Notes what Railpack's words say beside the plan, which it returns.
+    fn add_railpack(&mut self, place: &str, said: Railpack) -> BuildPlan {
+        for tool in said.tools.values() {
+            let reason = format!("{place} asks for it");
+            self.decisions.push(Decision::new("packages", tool, reason));
+        }
+        if said.plan != BuildPlan::default() || !said.tools.is_empty() {
+            self.tools.get_or_insert_default().extend(said.tools);
+        }
+        self.variables.extend(said.settings);
+        self.warnings.extend(said.warnings);
+        self.secrets.extend(said.secrets);
+        said.plan
     }
 
     /// The providers that the highest layer asks for, and which layer that is.
@@ -104,35 +154,61 @@ impl Layers {
     }
 }
 
-/// `--config`, else `NIXPACKS_CONFIG_FILE`, else nixpacks.toml, else nixpacks.json.
+/// How a configuration is written.
+#[derive(Clone, Copy)]
+enum Format {
+    Json,
+    Toml,
+    Railpack,
+}
+
+/// `--config`, else `NIXPACKS_CONFIG_FILE`, else Railpack's two, else the first of the files that have a name for it.
 fn config_text(
     repo: &Repo,
     overrides: &Overrides,
-) -> Result<Option<(String, std::sync::Arc<str>)>, PlanError> {
-    let from_env = overrides.env.get("NIXPACKS_CONFIG_FILE").map(PathBuf::from);
-    if let Some(given) = overrides.config_file.clone().or(from_env) {
-        let file = given.to_string_lossy().into_owned();
-        let text = repo.text_given(&given)?;
+) -> Result<Option<(String, std::sync::Arc<str>, Format)>, PlanError> {
+    let setting = |name: &str| overrides.env.get(name).map(PathBuf::from);
+    let ours = overrides
+        .config_file
+        .clone()
+        .or_else(|| setting("NIXPACKS_CONFIG_FILE"));
+    let theirs = overrides
+        .railpack_file
+        .clone()
+        .or_else(|| setting("RAILPACK_CONFIG_FILE"));
+    let given = ours.map(|path| {
+        let json = path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        (path, if json { Format::Json } else { Format::Toml })
+    });
+    if let Some((path, format)) = given.or(theirs.map(|path| (path, Format::Railpack))) {
+        let file = path.to_string_lossy().into_owned();
+        let text = repo.text_given(&path)?;
         return text
-            .map(|text| Some((file.clone(), text)))
+            .map(|text| Some((file.clone(), text, format)))
             .ok_or(PlanError::ConfigMissing { file });
     }
-    for file in ["nixpacks.toml", "nixpacks.json"] {
+    for (file, format) in [
+        ("nixpacks.toml", Format::Toml),
+        ("nixpacks.json", Format::Json),
+        (railpack::FILE, Format::Railpack),
+    ] {
         if let Some(text) = repo.text(file)? {
-            return Ok(Some((file.to_owned(), text)));
+            return Ok(Some((file.to_owned(), text, format)));
         }
     }
     Ok(None)
 }
 
-/// `--env`: all of it as variables, the global `NIXPACKS_*` settings as a plan.
+/// `--env`: all of it as variables, the global `NIXPACKS_*` settings, and Railpack's of the same names, as a plan.
 fn from_environment(overrides: &Overrides) -> BuildPlan {
     let setting = |name: &str| {
-        let value = overrides
-            .env
-            .get(&format!("NIXPACKS_{name}"))?
-            .replace(['\n', '\r'], "");
-        (!value.trim().is_empty()).then_some(value)
+        ["NIXPACKS_", "RAILPACK_"].into_iter().find_map(|prefix| {
+            let value = overrides.env.get(&format!("{prefix}{name}"))?;
+            let value = value.replace(['\n', '\r'], "");
+            (!value.trim().is_empty()).then_some(value)
+        })
     };
     let words = |name: &str| -> Vec<String> {
         let value = setting(name).unwrap_or_default();
@@ -142,10 +218,10 @@ fn from_environment(overrides: &Overrides) -> BuildPlan {
             .map(str::to_owned)
             .collect()
     };
-    let mut plan = BuildPlan {
-        variables: overrides.env.clone(),
-        ..BuildPlan::default()
-    };
+    let mut plan = BuildPlan::default();
+    if !overrides.env_are_secrets {
+        plan.variables.clone_from(&overrides.env);
+    }
     for (phase, upper) in [("install", "INSTALL"), ("build", "BUILD")] {
         if let Some(command) = setting(&format!("{upper}_CMD")) {
             plan.phase(phase).cmds = Some(vec![command]);
@@ -292,6 +368,8 @@ fn merge_phase(lower: Phase, upper: Phase) -> Phase {
 }
 
 fn merge_start(lower: Start, upper: Start) -> Start {
+    let mut variables = lower.variables;
+    variables.extend(upper.variables);
     Start {
         cmd: upper.cmd.or(lower.cmd),
         run_image: upper.run_image.or(lower.run_image),
@@ -300,6 +378,7 @@ fn merge_start(lower: Start, upper: Start) -> Start {
         nix_pkgs: merge_list(lower.nix_pkgs, upper.nix_pkgs),
         nix_expr: upper.nix_expr.or(lower.nix_expr),
         apt_pkgs: merge_list(lower.apt_pkgs, upper.apt_pkgs),
+        variables,
     }
 }
 
@@ -380,12 +459,25 @@ pub(crate) fn apply(
     layers: Layers,
 ) -> (BuildPlan, Vec<Decision>) {
     let mut decisions = layers.decisions;
+    let (tools, secrets) = (layers.tools, layers.secrets);
     decisions.extend(replacements(base, &layers.plans));
     let uppers: Vec<BuildPlan> = procfile
         .into_iter()
         .chain(layers.plans.into_iter().map(|(_, plan)| plan))
         .collect();
     let mut plan = uppers.iter().cloned().fold(base.clone(), merge);
+    if let Some(tools) = tools {
+        railpack::ask_for(&mut plan, &tools);
+    }
+    if !secrets.is_empty() {
+        for phase in plan
+            .phases
+            .values_mut()
+            .filter(|phase| phase.cmds.is_some())
+        {
+            phase.secrets.get_or_insert_with(|| secrets.clone());
+        }
+    }
     default_dependencies(&mut plan);
     drop_files_under_hooks(&mut plan, &uppers);
     for (name, phase) in &base.phases {

@@ -1,8 +1,8 @@
 //! The build plan: the whole decision as data, in the shape of a nixpacks plan and of `nixpacks.toml`.
 //!
 //! Owns the schema, reading and writing it (JSON and TOML), and the order of phases. Keys beyond nixpacks' are additive:
-//! `packages`, `hooks`, `image`, `start.nixPkgs`, `start.aptPkgs`, `start.nixExpr`, `phases.*.nixExpr`, `phases.*.network`,
-//! `phases.*.secrets`. How plans merge is for `overrides.rs`.
+//! `packages`, `hooks`, `image`, `start.nixPkgs`, `start.aptPkgs`, `start.nixExpr`, `start.variables`, `phases.*.nixExpr`,
+//! `phases.*.network`, `phases.*.secrets`. How plans merge is for `overrides.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,6 +114,9 @@ pub struct Start {
     /// Debian packages that stay at run time.
     #[serde(skip_serializing_if = "Option::is_none", alias = "aptPackages")]
     pub apt_pkgs: List,
+    /// Variables of the image that no phase sees.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Commands before and after phases.
@@ -213,6 +216,7 @@ pub(crate) fn keys_beside(path: &str) -> &'static [&'static str] {
             "nixExpr",
             "aptPkgs",
             "aptPackages",
+            "variables",
         ],
         ["hooks", _] => &[
             "preInstall",
@@ -443,6 +447,13 @@ impl BuildPlan {
             order.extend(level);
         }
         Ok(order)
+    }
+
+    /// The variables of the image: the plan's, and over them those of the run time alone.
+    pub fn run_variables(&self) -> BTreeMap<String, String> {
+        let mut variables = self.variables.clone();
+        variables.extend(self.start.iter().flat_map(|start| start.variables.clone()));
+        variables
     }
 
     fn unknown_phase(&self, phase: &str, dependency: &str) -> PlanError {

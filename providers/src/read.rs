@@ -22,10 +22,15 @@ pub(crate) fn json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Pla
 
 /// Lenient JSON with comments and commas before closing signs.
 pub(crate) fn jsonc<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
+    json(file, &without_comments(text))
+}
+
+/// JSON for parsers that know no comments, with everything where it was.
+fn without_comments(text: &str) -> String {
     let mut plain = text.to_owned();
-    // It leaves positions as they are; what it cannot read, the parser refuses.
+    // What it cannot read, the parser refuses.
     let _ = json_strip_comments::strip(&mut plain);
-    json(file, &plain)
+    plain
 }
 
 /// Lenient TOML.
@@ -151,6 +156,14 @@ pub(crate) fn json_strict<T: DeserializeOwned>(
         .end()
         .map_err(|error| json_syntax(file, String::new(), &error))?;
     Ok((value, warnings(file, unknown)))
+}
+
+/// [`json_strict`] with comments and commas before closing signs.
+pub(crate) fn jsonc_strict<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+) -> Result<(T, Vec<String>), PlanError> {
+    json_strict(file, &without_comments(text))
 }
 
 /// Our own schema in TOML: unknown keys become warnings.

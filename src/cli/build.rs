@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::builder::{Choice, DaemonFlags};
+use super::caller::Caller;
 use super::human::Human;
 use super::json::Lines;
 use super::packages::PackageFlags;
@@ -19,8 +20,8 @@ use crate::environment::Sources;
 use crate::error::Failure;
 use crate::image::{Destination, Reference};
 use crate::interrupt::Interrupt;
-use crate::pipeline::{Build, BuildOptions, Built, PipelineError, size};
-use crate::report::{Event, Report};
+use crate::pipeline::{Build, BuildOptions, Built, PipelineError, Secret, size};
+use crate::report::Report;
 
 /// Arguments of `build`.
 #[derive(Debug, Args)]
@@ -70,18 +71,31 @@ pub struct BuildArgs {
     /// Build although nothing says how to start, or the program is not in the image
     #[arg(long)]
     pub no_error_without_start: bool,
-    /// An image that keeps cache directories: the cache folder and the daemon keep them without
-    #[arg(long, value_name = "IMAGE", hide = true)]
-    pub incremental_cache_image: Option<String>,
     /// Accepted for nixpacks' sake: progress is always told
     #[arg(long, short, hide = true)]
     pub verbose: bool,
+    #[command(flatten)]
+    pub(super) railpack: RailpackFlags,
     #[command(flatten, next_help_heading = "Who builds")]
     pub(super) daemon: DaemonFlags,
     #[command(flatten, next_help_heading = "Changes to the plan")]
     pub(super) flags: PlanFlags,
     #[command(flatten, next_help_heading = "Packages")]
     pub(super) packages: PackageFlags,
+}
+
+/// Flags of Railpack's `build` that mean nothing under another name.
+#[derive(Debug, Default, Args)]
+pub(super) struct RailpackFlags {
+    /// How to show progress: it is shown where there is a terminal
+    #[arg(long, value_name = "MODE", hide = true)]
+    progress: Option<String>,
+    /// Print the plan first: the verb `plan` does
+    #[arg(long, hide = true)]
+    show_plan: bool,
+    /// Fail when nothing says how to start, which is what happens without it, too
+    #[arg(long, hide = true)]
+    error_missing_start: bool,
 }
 
 impl BuildArgs {
@@ -101,8 +115,8 @@ impl BuildArgs {
             secret: Vec::new(),
             locked: false,
             no_error_without_start: false,
-            incremental_cache_image: None,
             verbose: false,
+            railpack: RailpackFlags::default(),
             daemon: DaemonFlags::default(),
             flags,
             packages: PackageFlags::default(),
@@ -116,14 +130,16 @@ impl BuildArgs {
             None => Wanted::Image {
                 flags: &self.daemon,
                 folder: self.current_dir.then(|| self.path.clone()),
-                cache_image: self.incremental_cache_image.as_deref(),
             },
         }
     }
 
     pub(super) fn options(&self) -> anyhow::Result<BuildOptions> {
+        let caller = Caller::of_process();
         let name = match &self.name {
             Some(name) => name.parse().map_err(Failure::from)?,
+            // nixpacks' images have no name that another one could have.
+            None if caller == Caller::Nixpacks => random_name().parse().map_err(Failure::from)?,
             None => default_name(&self.path),
         };
         let tags: Vec<Reference> = self
@@ -135,7 +151,11 @@ impl BuildArgs {
         let destinations: Vec<Destination> = self
             .output
             .iter()
-            .map(|text| text.parse())
+            .map(|text| match caller {
+                // Railpack's word for it.
+                Caller::Railpack => format!("rootfs:{text}").parse(),
+                _ => text.parse(),
+            })
             .collect::<Result<_, _>>()
             .map_err(Failure::from)?;
         if destinations
@@ -152,26 +172,35 @@ impl BuildArgs {
             .label
             .iter()
             .map(|label| {
-                let pair = label.split_once('=').filter(|(key, _)| !key.is_empty());
-                let (key, value) = pair.ok_or_else(|| {
-                    Failure::usage(format!("--label {label}: it must be KEY=VALUE"))
-                })?;
+                // Docker takes a name alone for one without a value.
+                let (key, value) = label.split_once('=').unwrap_or((label, ""));
+                if key.is_empty() {
+                    let message = format!("--label {label}: it must be KEY=VALUE");
+                    return Err(Failure::usage(message));
+                }
                 Ok((key.to_owned(), value.to_owned()))
             })
             .collect::<Result<_, Failure>>()?;
+        let overrides = self.flags.overrides()?;
+        let mut secrets = super::secrets(&self.secret)?;
+        for (name, value) in overrides.secrets() {
+            let secret = || Secret::new(value.clone());
+            secrets.0.entry(name.clone()).or_insert_with(secret);
+        }
         Ok(BuildOptions {
             source: self.path.clone(),
-            overrides: self.flags.overrides()?,
+            overrides,
             names: std::iter::once(name)
                 .chain(tags)
                 .map(|name| name.to_string())
                 .collect(),
             labels,
             destinations,
-            allow_no_start: self.no_error_without_start,
+            allow_no_start: self.no_error_without_start
+                || (caller == Caller::Railpack && !self.railpack.error_missing_start),
             no_cache: self.no_cache,
             cache_key: self.cache_key.clone(),
-            secrets: super::secrets(&self.secret)?,
+            secrets,
             packages: self.packages.packages(),
             nix: self.packages.nix()?,
             locked: self.locked,
@@ -182,6 +211,18 @@ impl BuildArgs {
 fn default_name(path: &Path) -> Reference {
     let full = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     Reference::from_folder(&full.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// A random UUID, as nixpacks names images.
+fn random_name() -> String {
+    let mut bytes = [0_u8; 16];
+    // Without randomness it is a name all the same; the kernel has it in practice.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex::encode(bytes);
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &text[part]);
+    parts.join("-")
 }
 
 /// Runs the verb.
@@ -238,8 +279,6 @@ enum Wanted<'a> {
         flags: &'a DaemonFlags,
         /// The folder that gets `.nixpacks` before.
         folder: Option<PathBuf>,
-        /// The image that nixpacks would keep cache directories in.
-        cache_image: Option<&'a str>,
     },
     /// The folder that gets `.nixpacks`.
     Out(PathBuf),
@@ -255,21 +294,9 @@ enum Outcome {
 impl Wanted<'_> {
     fn done_by(&self, build: &Build<'_>) -> Result<Outcome, PipelineError> {
         match self {
-            Self::Image {
-                flags,
-                folder,
-                cache_image,
-            } => {
-                if let Some(image) = cache_image {
-                    let message = format!(
-                        "--incremental-cache-image {image} is not written: cache directories stay in the cache folder, or in the daemon that builds"
-                    );
-                    build.report.event(Event::Warning { message });
-                }
-                if let Some(folder) = folder {
-                    build.write_out(folder)?;
-                }
-                image_by(&flags.choose(build.report)?, build).map(Outcome::Built)
+            Self::Image { flags, folder } => {
+                let choice = flags.choose(build.report)?;
+                image_by(&choice, build, folder.as_deref()).map(Outcome::Built)
             }
             Self::Dockerfile => build.dockerfile().map(Outcome::Text),
             Self::Out(folder) => {
@@ -283,10 +310,17 @@ impl Wanted<'_> {
     }
 }
 
-fn image_by(choice: &Choice, build: &Build<'_>) -> Result<Built, PipelineError> {
+fn image_by(
+    choice: &Choice,
+    build: &Build<'_>,
+    folder: Option<&Path>,
+) -> Result<Built, PipelineError> {
     match choice {
-        Choice::Daemon(builder, options) => build.run_in(builder, options),
+        Choice::Daemon(builder, options) => build.run_in(builder, options, folder),
         Choice::Native(engine) => {
+            if let Some(folder) = folder {
+                build.write_out(folder)?;
+            }
             let made = build.run()?;
             if let Some(engine) = engine {
                 build.load_into(engine, &made.image)?;

@@ -9,6 +9,7 @@ use crate::engine::docker::{
     Address, BuildKit, DEFAULT_SOCKET, DaemonError, DaemonOptions, Engine, Exported, Host, Typed,
     parse_typed,
 };
+use crate::image::Reference;
 use crate::pipeline::Builder;
 use crate::report::{Event, Report};
 
@@ -58,7 +59,7 @@ pub struct DaemonFlags {
     /// Let the builder push the image to the registry that its name says
     #[arg(long)]
     pub push: bool,
-    /// Where the builder writes to: type=oci,dest=FILE, type=docker, tar, local, registry
+    /// Where the builder writes to: type=oci,dest=FILE, type=docker, type=tar, type=local,dest=DIR, registry
     #[arg(long, value_name = "OUTPUT")]
     pub docker_output: Option<String>,
     /// Build for this platform, such as linux/amd64
@@ -73,6 +74,9 @@ pub struct DaemonFlags {
     /// Keep the steps of this build in the image
     #[arg(long)]
     pub inline_cache: bool,
+    /// Keep cache directories in this image of Docker Engine's too, for when the daemon has lost its own
+    #[arg(long, value_name = "IMAGE")]
+    pub incremental_cache_image: Option<Reference>,
     /// A line of /etc/hosts in phases, NAME:ADDRESS; such builds use the host's network
     #[arg(long, value_name = "HOST")]
     pub add_host: Vec<String>,
@@ -153,6 +157,10 @@ impl DaemonFlags {
             ("--cache-from", !self.cache_from.is_empty()),
             ("--cache-to", !self.cache_to.is_empty()),
             ("--inline-cache", self.inline_cache),
+            (
+                "--incremental-cache-image",
+                self.incremental_cache_image.is_some(),
+            ),
             ("--add-host", !self.add_host.is_empty()),
             ("--network", self.network.is_some()),
             ("--memory", self.memory.is_some()),
@@ -173,6 +181,12 @@ impl DaemonFlags {
         report: &dyn Report,
     ) -> Result<Choice, DaemonError> {
         decided(report, "native", reason);
+        if let Some(image) = &self.incremental_cache_image {
+            let message = format!(
+                "--incremental-cache-image {image} has no effect: the sandbox keeps cache directories in its cache folder"
+            );
+            report.event(Event::Warning { message });
+        }
         if self.no_load {
             return Ok(Choice::Native(None));
         }
@@ -294,6 +308,10 @@ impl DaemonFlags {
             cpu_quota: self.cpu_quota,
             cache_from: typed("--cache-from", &self.cache_from)?,
             cache_to,
+            cache_image: self
+                .incremental_cache_image
+                .as_ref()
+                .map(ToString::to_string),
             export: self.export()?,
         })
     }
@@ -323,6 +341,11 @@ impl DaemonFlags {
             ("registry", _) => Ok(Exported::Registry),
             ("image", _) if pushes => Ok(Exported::Registry),
             ("image" | "docker", None) => Ok(Exported::Engine),
+            (_, Some(dest)) if dest == "-" => Err(wrong(
+                "--docker-output",
+                text,
+                "standard output belongs to the result; name a file",
+            )),
             ("oci" | "docker" | "tar" | "local", Some(dest)) => Ok(Exported::File {
                 kind,
                 attributes,

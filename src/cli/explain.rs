@@ -44,7 +44,8 @@ pub fn run(args: &ExplainArgs, global: &Global) -> anyhow::Result<ExitCode> {
     super::print(text::escape(&explanation(&planned, &repo)).as_bytes())
 }
 
-fn explanation(planned: &Planned, repo: &Repo) -> String {
+/// All of it, for a person.
+pub(super) fn explanation(planned: &Planned, repo: &Repo) -> String {
     let mut lines = vec![match planned.providers.as_slice() {
         [] => "providers: none".to_owned(),
         names => format!("providers: {}", names.join(", ")),

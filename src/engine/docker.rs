@@ -8,14 +8,17 @@
 
 mod api;
 mod buildkit;
+mod classic;
 mod context;
 mod credentials;
 mod filesync;
 mod host;
+mod lines;
+mod output;
 mod progress;
 mod request;
-
 mod session;
+mod stream;
 
 use std::path::PathBuf;
 
@@ -31,6 +34,9 @@ pub use request::{DaemonOptions, Exported, ImageBuild, Typed, parse_typed};
 
 /// Where Docker Engine listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// How long a buildkitd may take to say who it is.
+const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What a daemon says while it builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +169,14 @@ impl BuildKit {
 
     /// Its version.
     pub fn version(&self) -> Result<String, DaemonError> {
-        wait(async { buildkit::version(self.stream().await?).await })
+        let asked = async { buildkit::version(self.stream().await?).await };
+        wait(async {
+            let answer = tokio::time::timeout(FIRST_ANSWER, asked).await;
+            answer.map_err(|_| DaemonError::Unreachable {
+                host: self.host.text.clone(),
+                reason: "no answer".to_owned(),
+            })?
+        })
     }
 
     /// Builds; the image's digest, empty for what has none.

@@ -101,7 +101,7 @@ pub fn spec(
     let mut env = vec![format!("PATH={}", super::search_path(&path))];
     env.extend(
         run_variables(&roots.around, plan)
-            .chain(&plan.variables)
+            .iter()
             .map(|(name, value)| format!("{name}={value}")),
     );
     let image = plan.image.clone().unwrap_or_default();
@@ -126,13 +126,11 @@ pub fn spec(
     })
 }
 
-/// Variables that the environment gives the started app, where the plan has no other value.
-pub fn run_variables<'a>(
-    around: &'a Surroundings,
-    plan: &'a BuildPlan,
-) -> impl Iterator<Item = (&'a String, &'a String)> {
-    let given = around.run_variables.iter();
-    given.filter(|(name, _)| !plan.variables.contains_key(*name))
+/// Variables of the started app: those of the environment, and the plan's over them.
+pub fn run_variables(around: &Surroundings, plan: &BuildPlan) -> BTreeMap<String, String> {
+    let mut variables = around.run_variables.clone();
+    variables.extend(plan.run_variables());
+    variables
 }
 
 /// `PATH` entries of the started app: what phases added, then the toolchains that stay.
@@ -264,6 +262,7 @@ fn step_layer(
     let key = Key::build("layer")
         .field("format", LAYER_FORMAT)
         .list("removed", removed.fields())
+        .list("notes", &roots.around.notes)
         .field("step", step.key.as_str())
         .field("all", [u8::from(only.is_none())])
         .list("only", only.unwrap_or_default())
@@ -278,7 +277,12 @@ fn step_layer(
         done,
         || {
             let stays = stays(plan, roots, results, index)?;
-            let keep = |path: &Path| stays(path) && !deletes_nothing(roots, step, path);
+            let notes = &roots.around.notes;
+            let keep = |path: &Path| {
+                stays(path)
+                    && !leads_to_notes_alone(&step.dir, path, notes)
+                    && !deletes_nothing(roots, step, path)
+            };
             Ok(LayerContent::from_tree(&step.dir, &keep, true)?)
         },
     )
@@ -308,6 +312,22 @@ pub fn stays<'a>(
                 .strip_prefix(APP)
                 .is_ok_and(|inside| !selection.contains_or_leads_to(inside));
         !volatile && !mounted && !left_out && !removed.contain(path)
+    })
+}
+
+/// A folder on the way to a toolchain's notes with nothing else in it. Go writes its notes behind a command's back, so
+/// whether the folder is there is a matter of luck.
+fn leads_to_notes_alone(tree: &Path, path: &Path, notes: &[String]) -> bool {
+    let leads = |path: &Path| notes.iter().any(|note| Path::new(note).starts_with(path));
+    let folder = tree.join(path);
+    if !leads(path) || !folder.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return false;
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().all(|entry| {
+        let inside = path.join(entry.file_name());
+        notes.iter().any(|note| inside.starts_with(note))
+            || leads_to_notes_alone(tree, &inside, notes)
     })
 }
 
@@ -462,4 +482,30 @@ fn globs(patterns: &[String]) -> Result<GlobSet, PipelineError> {
         set.add(Glob::new(pattern).map_err(super::source::SourceError::Pattern)?);
     }
     Ok(set.build().map_err(super::source::SourceError::Pattern)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_lead_to_notes_alone_are_told_from_others() {
+        let tree = tempfile::tempdir().unwrap();
+        for path in [
+            "root/.config/go/telemetry/local",
+            "root/.npm/x",
+            "root/.other",
+        ] {
+            std::fs::create_dir_all(tree.path().join(path)).unwrap();
+        }
+        let notes = ["root/.config/go/telemetry", "root/.npm", "gone/x"].map(str::to_owned);
+        let alone = |path: &str| leads_to_notes_alone(tree.path(), Path::new(path), &notes);
+        assert!(alone("root/.config") && alone("root/.config/go"));
+        assert!(!alone("root") && !alone("root/.other") && !alone("root/.npm/x"));
+        std::fs::write(tree.path().join("root/.config/mine"), "").unwrap();
+        assert!(!alone("root/.config") && alone("root/.config/go"));
+        // A deletion of such a folder is no folder.
+        std::fs::write(tree.path().join("gone"), "").unwrap();
+        assert!(!alone("gone"));
+    }
 }

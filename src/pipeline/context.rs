@@ -32,6 +32,8 @@ pub struct Context {
     pub dockerfile: Dockerfile,
     /// Everything below `.nixpacks/`.
     pub files: Vec<ContextFile>,
+    /// The archives that images begin with.
+    pub archives: Vec<String>,
 }
 
 impl Build<'_> {
@@ -83,6 +85,7 @@ impl Build<'_> {
             source,
             dockerfile,
             files,
+            archives: kit.run.iter().map(archive_path).collect(),
         })
     }
 
@@ -158,7 +161,15 @@ impl Build<'_> {
     /// Writes `.nixpacks/` into a folder, as `nixpacks build --out` does. The app's files are not copied: the folder of
     /// the app is what is built.
     pub fn write_out(&self, out: &Path) -> Result<PathBuf, PipelineError> {
-        let mut context = self.context(Dialect::Mounts)?;
+        self.write_context(&self.context(Dialect::Mounts)?, out)
+    }
+
+    /// Writes what was gathered for a builder into a folder.
+    pub(super) fn write_context(
+        &self,
+        context: &Context,
+        out: &Path,
+    ) -> Result<PathBuf, PipelineError> {
         for name in context.dockerfile.arguments.keys() {
             self.report.event(crate::report::Event::Warning {
                 message: format!(
@@ -168,18 +179,19 @@ impl Build<'_> {
         }
         let script = self.build_script(&context.dockerfile)?;
         let rules = ignore_rules(&context.source)?;
+        let mut files = context.files.clone();
         for (name, mode, text) in [
             ("build.sh", 0o755, script),
             ("Dockerfile.dockerignore", 0o644, rules),
         ] {
             let mut file = bytes(name, mode, &text);
             file.path = Path::new(FOLDER).join(&file.path);
-            context.files.push(file);
+            files.push(file);
         }
         let folder = out.join(FOLDER);
-        forget_old(&folder.join("environment"), out, &context.files)?;
-        forget_old(&folder.join("assets"), out, &context.files)?;
-        for file in &context.files {
+        forget_old(&folder.join("environment"), out, &files)?;
+        forget_old(&folder.join("assets"), out, &files)?;
+        for file in &files {
             write_file(out, file)?;
         }
         Ok(folder)

@@ -11,6 +11,7 @@ use packwright_providers::BuildPlan;
 
 use super::context::source_files;
 use super::dockerfile::{Dialect, FOLDER};
+use super::kept::Kept;
 use super::secrets::{Secret, fingerprint};
 use super::{Build, Built, PipelineError, authorities};
 use crate::engine::Exit;
@@ -31,11 +32,12 @@ pub enum Builder {
 }
 
 impl Build<'_> {
-    /// Builds in a daemon.
+    /// Builds in a daemon; `folder` gets `.nixpacks/` as well.
     pub fn run_in(
         &self,
         builder: &Builder,
         options: &DaemonOptions,
+        folder: Option<&Path>,
     ) -> Result<Built, PipelineError> {
         let dialect = match builder {
             Builder::Classic(_) => Dialect::Classic,
@@ -43,6 +45,13 @@ impl Build<'_> {
         };
         let context = self.context(dialect)?;
         self.refuse(builder, options, &context.plan)?;
+        if let Some(folder) = folder {
+            self.write_context(&context, folder)?;
+        }
+        let kept = Kept::of(self, builder, options, &context);
+        if let Some(kept) = &kept {
+            kept.restore()?;
+        }
         let mut files = source_files(&context.source)?;
         files.extend(context.files);
         let mut arguments = context.dockerfile.arguments;
@@ -63,8 +72,11 @@ impl Build<'_> {
             shared_key: self.mount_scope(),
         };
         let (digest, phases_run) = self.build_there(builder, request)?;
+        if let Some(kept) = &kept {
+            kept.keep(phases_run);
+        }
         let image = self.describe(builder, options, digest)?;
-        self.smoke_test_there(builder, &context.plan)?;
+        self.smoke_test_there(builder, options, &context.plan)?;
         let built = Built {
             image,
             names: self.options.names.clone(),
@@ -137,7 +149,7 @@ impl Build<'_> {
     }
 
     /// Builds and tells; the image's digest, and the number of phases' commands that ran.
-    fn build_there(
+    pub(super) fn build_there(
         &self,
         builder: &Builder,
         request: ImageBuild,
@@ -186,7 +198,7 @@ impl Build<'_> {
             DaemonError::Build { step, reason, tail } => DaemonError::Build {
                 step: mask(&step),
                 reason: mask(&reason),
-                tail: tail.iter().map(|line| mask(line)).collect(),
+                tail: self.options.secrets.mask_all(&tail),
             },
             other => other,
         }
@@ -214,20 +226,27 @@ impl Build<'_> {
     }
 
     /// Runs the `postPackage` hooks in containers of the daemon's.
-    fn smoke_test_there(&self, builder: &Builder, plan: &BuildPlan) -> Result<(), PipelineError> {
+    fn smoke_test_there(
+        &self,
+        builder: &Builder,
+        options: &DaemonOptions,
+        plan: &BuildPlan,
+    ) -> Result<(), PipelineError> {
         let (Builder::Engine(engine) | Builder::Classic(engine), Some(name)) =
             (builder, self.options.names.first())
         else {
             return Ok(());
         };
+        let network = options.network.as_deref();
         self.each_post_package(plan, |command, step| {
-            let (code, tail) = engine.run(name, command, self.interrupt, &mut |stream, line| {
+            let tell = &mut |stream, line: &str| {
                 self.report.event(Event::Output {
                     step: step.to_owned(),
                     stream,
-                    line: line.to_owned(),
+                    line: self.options.secrets.mask(line).into_owned(),
                 });
-            })?;
+            };
+            let (code, tail) = engine.run(name, command, network, self.interrupt, tell)?;
             if code == 0 {
                 return Ok(());
             }
@@ -235,7 +254,7 @@ impl Build<'_> {
                 phase: "postPackage".to_owned(),
                 command: command.to_owned(),
                 exit: Exit::Code(code),
-                tail,
+                tail: self.options.secrets.mask_all(&tail),
                 carriage_return: false,
             })
         })

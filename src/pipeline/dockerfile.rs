@@ -21,7 +21,7 @@ use super::{PipelineError, assemble, phases};
 use crate::cache::Key;
 use crate::environment::{Kit, KitPart, KitScript, RunTree};
 use quote::{can_be_quoted, is_name, quoted};
-pub use steps::secrets_argument;
+pub use steps::{cache_id, secrets_argument};
 
 /// Where everything lies that the build context has besides the app.
 pub const FOLDER: &str = ".nixpacks";
@@ -71,7 +71,7 @@ impl Recipe<'_> {
     /// Writes the file.
     pub fn dockerfile(&self) -> Result<Dockerfile, PipelineError> {
         let mut file = Dockerfile::default();
-        let variables = self.variables(&mut file)?;
+        let variables = variables(&self.plan.variables, &mut file)?;
         let (steps, path) = self.steps(&mut file)?;
         let mut parts: Vec<Value> = self
             .kit
@@ -125,42 +125,6 @@ impl Recipe<'_> {
             .collect()
     }
 
-    /// The plan's variables as instructions: an argument with the plan's value, and a variable that
-    /// takes the argument's, so that platforms may pass another value.
-    fn variables(&self, file: &mut Dockerfile) -> Result<Vec<String>, PipelineError> {
-        let mut lines = Vec::new();
-        for (name, value) in &self.plan.variables {
-            if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c == '"')
-            {
-                return Err(PipelineError::Setting {
-                    key: "variables",
-                    value: name.clone(),
-                    reason: "is not a name that a Dockerfile can have",
-                });
-            }
-            match (is_name(name), can_be_quoted(value)) {
-                (true, true) => lines.push(format!("ARG {name}={}", quoted(value))),
-                (true, false) => {
-                    lines.push(format!("ARG {name}"));
-                    file.arguments.insert(name.clone(), value.clone());
-                }
-                (false, true) => {
-                    lines.push(format!("ENV {name}={}", quoted(value)));
-                    continue;
-                }
-                (false, false) => {
-                    return Err(PipelineError::Setting {
-                        key: "variables",
-                        value: name.clone(),
-                        reason: "has a value with line breaks, for which its name must consist of letters, digits and underscores",
-                    });
-                }
-            }
-            lines.push(format!("ENV {name}=\"${name}\""));
-        }
-        Ok(lines)
-    }
-
     /// A pattern of what phases leave that is no part of the image.
     fn left_out(&self) -> String {
         let plan = self.plan;
@@ -170,9 +134,10 @@ impl Recipe<'_> {
             .flat_map(|phase| phase.cache_directories.iter().flatten())
             .map(|path| phases::absolute(path).trim_start_matches('/').to_owned())
             .collect();
-        // Folders that builders make on the way to a mount; with something else in it, one comes back.
+        // Folders on the way to a mount, which builders make, and to notes; with something else in it, one comes back.
         let leading = mounts
             .iter()
+            .chain(&self.kit.around.notes)
             .flat_map(|mount| Path::new(mount).ancestors().skip(1))
             .filter(|path| !path.as_os_str().is_empty())
             .map(|path| regex::escape(&path.to_string_lossy()));
@@ -228,8 +193,7 @@ impl Recipe<'_> {
             "WORKDIR /app".to_owned(),
         ];
         let run = assemble::run_variables(&self.kit.around, plan);
-        lines.extend(run.map(|(name, value)| format!("ENV {name}={}", quoted(value))));
-        lines.extend(self.variables(file)?);
+        lines.extend(variables(&run, file)?);
         let mut labels = image.labels;
         labels.extend(self.labels.clone());
         for (name, value) in labels {
@@ -264,6 +228,44 @@ impl Recipe<'_> {
         }
         Ok(lines)
     }
+}
+
+/// Variables as instructions: an argument with the plan's value, and a variable that
+/// takes the argument's, so that platforms may pass another value.
+fn variables(
+    variables: &BTreeMap<String, String>,
+    file: &mut Dockerfile,
+) -> Result<Vec<String>, PipelineError> {
+    let mut lines = Vec::new();
+    for (name, value) in variables {
+        if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c == '"') {
+            return Err(PipelineError::Setting {
+                key: "variables",
+                value: name.clone(),
+                reason: "is not a name that a Dockerfile can have",
+            });
+        }
+        match (is_name(name), can_be_quoted(value)) {
+            (true, true) => lines.push(format!("ARG {name}={}", quoted(value))),
+            (true, false) => {
+                lines.push(format!("ARG {name}"));
+                file.arguments.insert(name.clone(), value.clone());
+            }
+            (false, true) => {
+                lines.push(format!("ENV {name}={}", quoted(value)));
+                continue;
+            }
+            (false, false) => {
+                return Err(PipelineError::Setting {
+                    key: "variables",
+                    value: name.clone(),
+                    reason: "has a value with line breaks, for which its name must consist of letters, digits and underscores",
+                });
+            }
+        }
+        lines.push(format!("ENV {name}=\"${name}\""));
+    }
+    Ok(lines)
 }
 
 /// JSON in one line.

@@ -55,7 +55,13 @@ impl Container<'_> {
     }
 
     /// Runs one command in the image; its failure is an error.
-    pub fn smoke_test(&self, digest: &str, command: &str, step: &str) -> Result<(), PipelineError> {
+    pub fn smoke_test(
+        &self,
+        digest: &str,
+        command: &str,
+        secrets: &super::Secrets,
+        step: &str,
+    ) -> Result<(), PipelineError> {
         let (lowers, config) = self.unpack(digest)?;
         let staging = self.cache.staging()?;
         let mut job = Self::job(lowers, &config, staging.path().to_owned());
@@ -68,7 +74,7 @@ impl Container<'_> {
             &job,
             self.interrupt,
             self.report,
-            &super::Secrets::default(),
+            secrets,
             step,
         );
         let outcome = outcome?;

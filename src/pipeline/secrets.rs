@@ -62,6 +62,12 @@ impl Secrets {
             .collect()
     }
 
+    /// Lines without the values that are in them.
+    pub fn mask_all(&self, lines: &[String]) -> Vec<String> {
+        let lines = lines.iter().map(|line| self.mask(line).into_owned());
+        lines.collect()
+    }
+
     /// A line without the values that are in it.
     pub fn mask<'l>(&self, line: &'l str) -> Cow<'l, str> {
         let mut masked = Cow::Borrowed(line);

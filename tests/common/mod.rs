@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
+pub mod daemon;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

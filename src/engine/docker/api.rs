@@ -1,31 +1,27 @@
 //! Docker Engine through its API: builds, and images that are handed over.
 
-use std::collections::{BTreeSet, HashMap};
-use std::io::{Read, Write};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::Write;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    BuildImageOptions, CreateContainerOptions, ImportImageOptions, ListImagesOptions,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    TagImageOptionsBuilder, WaitContainerOptions,
+    CreateContainerOptions, ImportImageOptions, ListImagesOptions, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
+    WaitContainerOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker, body_try_stream};
-use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-use super::context::{ContextBody, ContextFile};
+use super::classic::{self, Classic};
+use super::context::write_archive;
 use super::filesync::with_folders;
 use super::host::{Address, Host, Stream};
+use super::lines::Lines;
 use super::request::ImageBuild;
-use super::{DaemonError, Message, Teller, buildkit, progress, wait};
+use super::stream::{Joined, written};
+use super::{DaemonError, Teller, buildkit, wait};
 use crate::engine::Tail;
 use crate::interrupt::Interrupt;
 use crate::report;
@@ -124,37 +120,10 @@ impl Engine {
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
     ) -> Result<String, DaemonError> {
-        let small = |flag: &'static str, number: Option<i64>| match number.map(i32::try_from) {
-            None => Ok(None),
-            Some(Ok(number)) => Ok(Some(number)),
-            Some(Err(_)) => Err(DaemonError::Argument {
-                flag,
-                text: number.unwrap_or_default().to_string(),
-                reason: "the classic builder takes less than 2 GiB".to_owned(),
-            }),
-        };
-        let pairs = |map: &std::collections::BTreeMap<String, String>| -> HashMap<String, String> {
-            map.clone().into_iter().collect()
-        };
-        let options = BuildImageOptions {
-            dockerfile: build.dockerfile.to_string_lossy().into_owned(),
-            t: build.names.first().cloned(),
-            extrahosts: (!build.options.add_hosts.is_empty())
-                .then(|| build.options.add_hosts.join(",")),
-            nocache: build.no_cache,
-            cachefrom: registries(&build),
-            memory: small("--memory", build.options.memory)?,
-            cpuquota: small("--cpu-quota", build.options.cpu_quota)?,
-            buildargs: Some(pairs(&build.arguments)),
-            labels: Some(pairs(&build.labels)),
-            networkmode: build.options.network.clone(),
-            platform: build.options.platform.clone().unwrap_or_default(),
-            forcerm: true,
-            ..BuildImageOptions::default()
-        };
+        let options = classic::options(&build)?;
         let files = with_folders(build.files);
         wait(async {
-            let body = body_try_stream(written(move |to| write_context(&files, to)));
+            let body = body_try_stream(written(move |to| write_archive(&files, to)));
             let mut news = self.docker.build_image(options, None, Some(body));
             let mut classic = Classic::default();
             while let Some(news) = next(&mut news, interrupt).await? {
@@ -249,17 +218,23 @@ impl Engine {
         Ok((image.id.unwrap_or_default(), size.unwrap_or_default()))
     }
 
-    /// Runs a command in a new container of an image, by the image's entrypoint; its exit code and last lines.
+    /// Runs a command in a new container of an image, as the sandbox does; its exit code and last lines.
     pub fn run(
         &self,
         image: &str,
         command: &str,
+        network: Option<&str>,
         interrupt: &Interrupt,
         output: &mut (dyn FnMut(report::Stream, &str) + Send),
     ) -> Result<(i32, Vec<String>), DaemonError> {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
+            entrypoint: Some(["/bin/bash", "-l", "-c"].map(str::to_owned).to_vec()),
             cmd: Some(vec![command.to_owned()]),
+            host_config: Some(HostConfig {
+                network_mode: network.map(str::to_owned),
+                ..HostConfig::default()
+            }),
             ..ContainerCreateBody::default()
         };
         wait(async {
@@ -296,18 +271,22 @@ impl Engine {
             .stderr(true)
             .build();
         let mut logs = self.docker.logs(id, Some(options));
-        let mut tail = Tail::default();
+        let (mut lines, mut tail) = (Lines::default(), Tail::default());
         while let Some(log) = next(&mut logs, interrupt).await? {
             let log = log.map_err(protocol)?;
             let stream = match log {
                 LogOutput::StdErr { .. } => report::Stream::Stderr,
                 _ => report::Stream::Stdout,
             };
-            for line in String::from_utf8_lossy(&log.into_bytes()).lines() {
+            lines.take(stream, &log.into_bytes(), &mut |line| {
                 output(stream, line);
                 tail.push(line);
-            }
+            });
         }
+        lines.end(&mut |stream, line| {
+            output(stream, line);
+            tail.push(line);
+        });
         let mut ends = self.docker.wait_container(id, None::<WaitContainerOptions>);
         let code = match next(&mut ends, interrupt).await? {
             Some(Ok(end)) => end.status_code,
@@ -354,46 +333,6 @@ impl Engine {
             }
             StartExecResults::Detached => Err(DaemonError::Protocol("no stream".to_owned())),
         }
-    }
-}
-
-/// Two halves as one stream.
-struct Joined<R, W> {
-    read: R,
-    write: W,
-}
-
-impl<R: AsyncRead + Unpin, W: Unpin> AsyncRead for Joined<R, W> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(context, buffer)
-    }
-}
-
-impl<R: Unpin, W: AsyncWrite + Unpin> AsyncWrite for Joined<R, W> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.write).poll_shutdown(context)
     }
 }
 
@@ -453,153 +392,6 @@ fn split(name: &str) -> (&str, &str) {
     }
 }
 
-fn registries(build: &ImageBuild) -> Option<Vec<String>> {
-    let references = build
-        .options
-        .cache_from
-        .iter()
-        .filter_map(|(_, attributes)| attributes.get("ref").cloned());
-    let references: Vec<String> = references.collect();
-    (!references.is_empty()).then_some(references)
-}
-
-/// What a thread writes, as a stream of its pieces.
-fn written(
-    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
-) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
-    let (sender, receiver) = mpsc::channel(8);
-    tokio::task::spawn_blocking(move || {
-        let mut pieces = std::io::BufWriter::with_capacity(1 << 20, Pieces(sender.clone()));
-        if let Err(error) = write(&mut pieces).and_then(|()| pieces.flush()) {
-            // Nobody may listen any more.
-            let _ = sender.blocking_send(Err(error));
-        }
-    });
-    ReceiverStream::new(receiver)
-}
-
-struct Pieces(mpsc::Sender<Result<Bytes, std::io::Error>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A context as a tar archive, which is all that the classic builder takes.
-fn write_context(files: &[ContextFile], to: &mut dyn Write) -> std::io::Result<()> {
-    let mut archive = tar::Builder::new(to);
-    for file in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(file.mode);
-        header.set_mtime(315_532_800);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(0);
-        match &file.body {
-            ContextBody::Directory => {
-                header.set_entry_type(tar::EntryType::Directory);
-                archive.append_data(&mut header, &file.path, std::io::empty())?;
-            }
-            ContextBody::Symlink(target) => {
-                header.set_entry_type(tar::EntryType::Symlink);
-                archive.append_link(&mut header, &file.path, target)?;
-            }
-            _ => {
-                let (content, size) = file.open()?;
-                header.set_size(size);
-                archive.append_data(&mut header, &file.path, content.take(size))?;
-            }
-        }
-    }
-    archive.finish()
-}
-
-/// The classic builder's text, taken apart into steps.
-#[derive(Default)]
-struct Classic {
-    step: Option<String>,
-    title: String,
-    cached: bool,
-    rest: String,
-    tail: Tail,
-    seen: BTreeSet<String>,
-}
-
-impl Classic {
-    fn take(&mut self, text: &str, tell: &mut Teller<'_>) {
-        self.rest += text;
-        while let Some(end) = self.rest.find('\n') {
-            let line: String = self.rest.drain(..=end).collect();
-            self.line(line.trim_end(), tell);
-        }
-    }
-
-    fn line(&mut self, line: &str, tell: &mut Teller<'_>) {
-        if let Some((number, instruction)) = line
-            .strip_prefix("Step ")
-            .and_then(|line| line.split_once(" : "))
-        {
-            self.end(tell);
-            let step = format!("step {number}");
-            if self.seen.insert(step.clone()) {
-                let command = progress::command(instruction);
-                let phase = command.is_some();
-                self.title = command.unwrap_or_else(|| instruction.chars().take(160).collect());
-                self.cached = false;
-                self.tail = Tail::default();
-                let title = self.title.clone();
-                tell(Message::Started {
-                    step: step.clone(),
-                    title,
-                    phase,
-                });
-                self.step = Some(step);
-            }
-        } else if line == " ---> Using cache" {
-            self.cached = true;
-        } else if let Some(step) = &self.step
-            && !line.starts_with(" ---> ")
-            && !line.is_empty()
-        {
-            self.tail.push(line);
-            let stream = report::Stream::Stdout;
-            tell(Message::Output {
-                step: step.clone(),
-                stream,
-                line: line.to_owned(),
-            });
-        }
-    }
-
-    fn end(&mut self, tell: &mut Teller<'_>) {
-        if let Some(step) = self.step.take() {
-            tell(Message::Finished {
-                step,
-                cached: self.cached,
-            });
-        }
-    }
-
-    fn failure(&mut self, error: &bollard::errors::Error, tell: &mut Teller<'_>) -> DaemonError {
-        if let Some(step) = self.step.take() {
-            tell(Message::Failed { step });
-        }
-        DaemonError::Build {
-            step: std::mem::take(&mut self.title),
-            reason: error.to_string(),
-            tail: std::mem::take(&mut self.tail).last(Tail::LINES),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -608,35 +400,5 @@ mod tests {
     fn a_name_is_repository_and_tag() {
         assert_eq!(split("a.test:5000/b/c:1"), ("a.test:5000/b/c", "1"));
         assert_eq!(split("a.test:5000/b"), ("a.test:5000/b", "latest"));
-    }
-
-    #[test]
-    fn the_classic_builders_text_is_taken_apart() {
-        let mut told = Vec::new();
-        let mut classic = Classic::default();
-        let text = "Step 1/2 : FROM scratch\n ---> \nStep 2/2 : RUN x\n ---> Using cache\nhel";
-        classic.take(text, &mut |message| told.push(message));
-        classic.take("lo\n", &mut |message| told.push(message));
-        classic.end(&mut |message| told.push(message));
-        let step = |name: &str| name.to_owned();
-        assert_eq!(
-            told[3..],
-            [
-                Message::Started {
-                    step: step("step 2/2"),
-                    title: step("RUN x"),
-                    phase: false
-                },
-                Message::Output {
-                    step: step("step 2/2"),
-                    stream: report::Stream::Stdout,
-                    line: step("hello")
-                },
-                Message::Finished {
-                    step: step("step 2/2"),
-                    cached: true
-                },
-            ]
-        );
     }
 }

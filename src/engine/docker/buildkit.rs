@@ -1,7 +1,6 @@
 //! Lets BuildKit build: the one inside Docker Engine, or a buildkitd of its own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
@@ -14,13 +13,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
 
 use super::credentials::Credentials;
 use super::filesync::ContextServer;
 use super::host::{Host, Stream};
+use super::output::Output;
 use super::progress::Progress;
 use super::request::{Exported, ImageBuild};
 use super::session::{self, Session};
@@ -49,11 +49,12 @@ pub(super) async fn build(
     tell: &mut Teller<'_>,
 ) -> Result<String, DaemonError> {
     let id = new_id();
+    let output = Output::prepare(&build.options.export)?;
     let session = Session {
-        context: ContextServer::new(std::mem::take(&mut build.files), &build.dockerfile),
+        context: ContextServer::new(std::mem::take(&mut build.files), &build.dockerfile)?,
         secrets: std::mem::take(&mut build.secrets),
-        credentials: Credentials::discover(),
-        output: build.options.export.file().map(Path::to_owned),
+        credentials: Credentials::discover(build.images()),
+        output: output.as_ref().map(Output::place),
     };
     let methods = session::methods(session.output.is_some());
     let (channel, serving) = match kind {
@@ -107,17 +108,22 @@ pub(super) async fn build(
     // A build that was left ends with its call.
     end.abort();
     serving.abort();
-    outcome
+    let digest = outcome?;
+    output.map_or(Ok(()), Output::finish)?;
+    Ok(digest)
 }
 
 /// The version of a buildkitd; also a test of whether it answers.
 pub(super) async fn version(stream: Box<dyn Stream>) -> Result<String, DaemonError> {
-    let answer = client(channel(stream).await?).info(InfoRequest {}).await;
-    let version = answer
-        .map_err(|status| told(&status))?
-        .into_inner()
-        .buildkit_version;
-    Ok(version.map(|version| version.version).unwrap_or_default())
+    match client(channel(stream).await?).info(InfoRequest {}).await {
+        Ok(answer) => {
+            let version = answer.into_inner().buildkit_version;
+            Ok(version.map(|version| version.version).unwrap_or_default())
+        }
+        // Those before 0.12 do not tell, and build all the same.
+        Err(status) if status.code() == Code::Unimplemented => Ok("before 0.12".to_owned()),
+        Err(status) => Err(told(&status)),
+    }
 }
 
 fn client(channel: Channel) -> ControlClient<Channel> {
@@ -297,7 +303,7 @@ fn exporter(build: &ImageBuild) -> (String, HashMap<String, String>) {
             ..
         } => {
             attributes.extend(given.clone());
-            kind
+            Output::exporter(kind)
         }
     };
     (exporter.to_owned(), attributes)

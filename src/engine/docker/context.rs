@@ -1,7 +1,7 @@
 //! The files that a daemon builds.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,4 +65,33 @@ impl ContextFile {
         let size = file.metadata()?.len();
         Ok((Box::new(file), size))
     }
+}
+
+/// A context as a tar archive, which is all that the classic builder takes.
+pub(super) fn write_archive(files: &[ContextFile], to: &mut dyn Write) -> io::Result<()> {
+    let mut archive = tar::Builder::new(to);
+    for file in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(file.mode);
+        header.set_mtime(315_532_800);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(0);
+        match &file.body {
+            ContextBody::Directory => {
+                header.set_entry_type(tar::EntryType::Directory);
+                archive.append_data(&mut header, &file.path, io::empty())?;
+            }
+            ContextBody::Symlink(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                archive.append_link(&mut header, &file.path, target)?;
+            }
+            _ => {
+                let (content, size) = file.open()?;
+                header.set_size(size);
+                archive.append_data(&mut header, &file.path, content.take(size))?;
+            }
+        }
+    }
+    archive.finish()
 }

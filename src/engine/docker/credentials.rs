@@ -1,6 +1,6 @@
 //! Names and passwords of registries, from the configuration of Docker's own client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,6 +20,9 @@ pub(super) struct Credentials {
     auths: BTreeMap<String, Entry>,
     cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
+    /// Registries that the build has to do with; a daemon gets no password of another one.
+    #[serde(skip)]
+    allowed: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -38,23 +41,30 @@ struct Answer {
 }
 
 impl Credentials {
-    /// Reads the configuration; none, or one that cannot be read, has no credentials.
-    pub(super) fn discover() -> Self {
+    /// Reads the configuration, for the registries of some images; none, or one that cannot be read, has no credentials.
+    pub(super) fn discover<'a>(images: impl Iterator<Item = &'a str>) -> Self {
         let folder = std::env::var_os("DOCKER_CONFIG")
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
-        folder
+        let read: Option<Self> = folder
             .and_then(|folder| fs::read(folder.join("config.json")).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        read.unwrap_or_default().limited_to(images)
+    }
+
+    fn limited_to<'a>(mut self, images: impl Iterator<Item = &'a str>) -> Self {
+        self.allowed = images
+            .map(|image| key(registry_of(image)).to_owned())
+            .collect();
+        self
     }
 
     /// User and password for exactly this host; both empty when there are none.
     pub(super) fn of(&self, host: &str) -> (String, String) {
-        let key = match host {
-            "registry-1.docker.io" | "docker.io" | "index.docker.io" => DOCKERS_OWN,
-            host => host,
-        };
+        let key = key(host);
+        if !self.allowed.contains(key) {
+            return Default::default();
+        }
         if let Some(helper) = self.cred_helpers.get(key).or(self.creds_store.as_ref())
             && let Some(answer) = ask(helper, key)
         {
@@ -68,6 +78,22 @@ impl Credentials {
         };
         let entry = self.auths.iter().find(|(name, _)| named(name));
         entry.map(|(_, entry)| entry.pair()).unwrap_or_default()
+    }
+}
+
+/// The name of a registry in the configuration.
+fn key(host: &str) -> &str {
+    match host {
+        "registry-1.docker.io" | "docker.io" | "index.docker.io" => DOCKERS_OWN,
+        host => host,
+    }
+}
+
+/// The registry that an image's name means.
+fn registry_of(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
     }
 }
 
@@ -117,9 +143,24 @@ mod tests {
             r#"{"auths":{"a.test:5000":{"auth":"dXNlcjpwYTpzcw=="},"https://b.test/":{"username":"u","password":"p"}}}"#,
         )
         .unwrap();
+        let images = ["a.test:5000/app:1", "b.test/app", "a.test/app", "app"];
+        let credentials = credentials.limited_to(images.into_iter());
         let pair = |user: &str, password: &str| (user.to_owned(), password.to_owned());
         assert_eq!(credentials.of("a.test:5000"), pair("user", "pa:ss"));
         assert_eq!(credentials.of("b.test"), pair("u", "p"));
         assert_eq!(credentials.of("a.test"), pair("", ""));
+    }
+
+    #[test]
+    fn a_daemon_gets_no_password_of_a_registry_that_the_build_has_nothing_to_do_with() {
+        let text = r#"{"auths":{"a.test":{"username":"u","password":"p"},"https://index.docker.io/v1/":{"username":"d","password":"p"}}}"#;
+        let of = |images: &[&str], host: &str| {
+            let read: Credentials = serde_json::from_str(text).unwrap();
+            read.limited_to(images.iter().copied()).of(host).0
+        };
+        assert_eq!(of(&["b.test/app"], "a.test"), "");
+        assert_eq!(of(&["b.test/app", "a.test/cache"], "a.test"), "u");
+        assert_eq!(of(&["library/app"], "registry-1.docker.io"), "d");
+        assert_eq!(of(&["a.test/app"], "registry-1.docker.io"), "");
     }
 }

@@ -3,6 +3,7 @@
 //! The protocol is BuildKit's own: we tell what there is, in order; the daemon asks for the files
 //! whose size, mode or time differ; we send these; it says that it is done.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::DaemonError;
 use super::context::{ContextBody, ContextFile};
 
 /// Bytes of one message; gRPC allows four million.
@@ -40,11 +42,24 @@ pub(super) struct ContextServer {
 type Packets = Pin<Box<dyn Stream<Item = Result<Packet, Status>> + Send>>;
 
 impl ContextServer {
-    pub(super) fn new(files: Vec<ContextFile>, dockerfile: &Path) -> Self {
-        Self {
+    /// Refuses names that the protocol, whose texts are UTF-8, cannot carry: they would arrive as others.
+    pub(super) fn new(files: Vec<ContextFile>, dockerfile: &Path) -> Result<Self, DaemonError> {
+        let target = |file: &ContextFile| match &file.body {
+            ContextBody::Symlink(target) => target.to_str().is_some(),
+            _ => true,
+        };
+        let fits = |file: &ContextFile| file.path.to_str().is_some() && target(file);
+        if let Some(file) = files.iter().find(|file| !fits(file)) {
+            let what = format!(
+                "take {}, whose name or target is not UTF-8",
+                file.path.display()
+            );
+            return Err(DaemonError::Unable(what));
+        }
+        Ok(Self {
             files: Arc::new(with_folders(files)),
             dockerfile: dockerfile.to_owned(),
-        }
+        })
     }
 
     /// What a request is about: its folder's name and the paths that it is limited to.
@@ -134,13 +149,17 @@ async fn send(
         // One without a file says that these were all.
         sender.send(Ok(Packet::default())).await.map_err(gone)
     };
-    // The daemon asks while it is still told.
+    // The daemon asks while it is still told, and for each file once: so what waits has a limit.
     let (asked, mut numbers) = mpsc::unbounded_channel();
     let listening = async move {
+        let mut known = BTreeSet::new();
         while let Some(packet) = incoming.next().await {
             let packet = packet?;
             match PacketType::try_from(packet.r#type) {
                 Ok(PacketType::PacketReq) => {
+                    if !known.insert(packet.id) {
+                        return Err(Status::invalid_argument("a file is asked for twice"));
+                    }
                     let _ = asked.send(packet.id);
                 }
                 Ok(PacketType::PacketFin) => return Ok(()),
@@ -305,13 +324,30 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_the_protocol_cannot_carry_is_refused() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"a\xff");
+        let odd = ContextFile {
+            path: name.into(),
+            ..file("", "")
+        };
+        let refused = ContextServer::new(vec![odd], Path::new("x")).err().unwrap();
+        assert!(refused.to_string().contains("not UTF-8"), "{refused}");
+        let link = ContextFile {
+            body: ContextBody::Symlink(name.into()),
+            ..file("link", "")
+        };
+        assert!(ContextServer::new(vec![link], Path::new("x")).is_err());
+    }
+
+    #[test]
     fn a_request_is_limited_to_what_it_names() {
         let files = vec![
             file(".dockerignore", "*"),
             file("a/b", ""),
             file("x/Dockerfile", ""),
         ];
-        let server = ContextServer::new(files, Path::new("x/Dockerfile"));
+        let server = ContextServer::new(files, Path::new("x/Dockerfile")).unwrap();
         let asked = |pairs: &[(&'static str, &'static str)]| {
             let mut metadata = MetadataMap::new();
             for (name, value) in pairs {

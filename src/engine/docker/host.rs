@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -16,6 +17,9 @@ use super::DaemonError;
 
 /// The longest answer to a request for another protocol.
 const ANSWER_LIMIT: usize = 16 << 10;
+
+/// How long a daemon may take to change protocols.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// A stream to a daemon.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -133,16 +137,23 @@ impl Host {
             host: self.text.clone(),
             reason: error.to_string(),
         };
-        stream.write_all(request.as_bytes()).await.map_err(failed)?;
-        stream.flush().await.map_err(failed)?;
-        let mut answer = Vec::new();
-        // A byte at a time: what follows belongs to the other protocol.
-        while !answer.ends_with(b"\r\n\r\n") {
-            if answer.len() > ANSWER_LIMIT {
-                return Err(failed(std::io::Error::other("its answer does not end")));
+        let asked = async {
+            stream.write_all(request.as_bytes()).await?;
+            stream.flush().await?;
+            let mut answer = Vec::new();
+            // A byte at a time: what follows belongs to the other protocol.
+            while !answer.ends_with(b"\r\n\r\n") {
+                if answer.len() > ANSWER_LIMIT {
+                    return Err(std::io::Error::other("its answer does not end"));
+                }
+                answer.push(stream.read_u8().await?);
             }
-            answer.push(stream.read_u8().await.map_err(failed)?);
-        }
+            Ok(answer)
+        };
+        let answer = tokio::time::timeout(ANSWER_TIME, asked)
+            .await
+            .unwrap_or_else(|_| Err(std::io::Error::other("no answer")))
+            .map_err(failed)?;
         let status = String::from_utf8_lossy(&answer);
         let status = status.lines().next().unwrap_or_default();
         if status.split(' ').nth(1) == Some("101") {

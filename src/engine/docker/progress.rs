@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
 
+use super::lines::Lines;
 use super::{DaemonError, Message, Teller};
 use crate::engine::Tail;
 use crate::report::Stream;
@@ -15,8 +16,7 @@ struct Known {
     ended: bool,
     failed: bool,
     tail: Tail,
-    /// What came after the last line's end, by stream.
-    rest: [Vec<u8>; 2],
+    lines: Lines,
 }
 
 /// The steps of a build so far.
@@ -36,19 +36,11 @@ impl Progress {
             } else {
                 Stream::Stdout
             };
-            let step = self.steps.entry(log.vertex.clone()).or_default();
-            let rest = &mut step.rest[usize::from(stream == Stream::Stderr)];
-            rest.extend_from_slice(&log.msg);
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line[..end]).into_owned();
-                step.tail.push(&line);
-                tell(Message::Output {
-                    step: log.vertex.clone(),
-                    stream,
-                    line,
-                });
-            }
+            let Known { lines, tail, .. } = self.steps.entry(log.vertex.clone()).or_default();
+            lines.take(stream, &log.msg, &mut |line| {
+                tail.push(line);
+                tell(output(&log.vertex, stream, line));
+            });
         }
         for warning in news.warnings {
             tell(Message::Warning(
@@ -71,6 +63,11 @@ impl Progress {
         }
         if vertex.completed.is_some() && !known.ended {
             known.ended = true;
+            let Known { lines, tail, .. } = known;
+            lines.end(&mut |stream, line| {
+                tail.push(line);
+                tell(output(&step, stream, line));
+            });
             if vertex.error.is_empty() {
                 if !known.started {
                     tell(started(&step, &vertex.name));
@@ -97,6 +94,14 @@ impl Progress {
             reason: reason(message),
             tail,
         }
+    }
+}
+
+fn output(step: &str, stream: Stream, line: &str) -> Message {
+    Message::Output {
+        step: step.to_owned(),
+        stream,
+        line: line.to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a daemon is asked to build, and where the result goes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::DaemonError;
 use super::context::ContextFile;
@@ -26,6 +26,8 @@ pub struct DaemonOptions {
     pub cache_from: Vec<Typed>,
     /// Where the steps of this build are kept for others.
     pub cache_to: Vec<Typed>,
+    /// An image of Docker Engine's that keeps cache directories between builds.
+    pub cache_image: Option<String>,
     /// Where the image goes.
     pub export: Exported,
 }
@@ -53,6 +55,16 @@ pub struct ImageBuild {
     pub shared_key: String,
 }
 
+impl ImageBuild {
+    /// Names of images that the builder may have to read or write: the build's own and those of caches.
+    pub(super) fn images(&self) -> impl Iterator<Item = &str> {
+        let caches = self.options.cache_from.iter().chain(&self.options.cache_to);
+        let caches = caches.filter_map(|(_, attributes)| attributes.get("ref"));
+        let names = self.names.iter().chain(caches);
+        names.map(String::as_str)
+    }
+}
+
 /// Where a finished image goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Exported {
@@ -63,24 +75,15 @@ pub enum Exported {
     Registry,
     /// To a file or folder of this machine.
     File {
-        /// `oci`, `docker`, `tar`.
+        /// `oci`, `docker`, `tar`; `local` is a folder.
         kind: String,
         /// The exporter's other attributes.
         attributes: HashMap<String, String>,
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
     },
     /// It stays in the builder's cache.
     Nowhere,
-}
-
-impl Exported {
-    pub(super) fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File { path, .. } => Some(path),
-            _ => None,
-        }
-    }
 }
 
 /// Reads `type=registry,ref=...`; text without `=` is a registry's reference, as with `docker build`.

@@ -3,10 +3,12 @@
 //! The daemon calls back over the connection that we opened, so roles are turned round: we serve.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bollard_buildkit_proto::health::health_check_response::ServingStatus;
 use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
@@ -34,6 +36,9 @@ use super::filesync::ContextServer;
 
 /// The largest message that BuildKit itself sends.
 const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// How long a credential helper may take: some ask a person.
+const HELPER: Duration = Duration::from_secs(60);
 
 /// What is offered to the daemon.
 pub(super) struct Session {
@@ -74,7 +79,7 @@ impl Session {
             .add_service(AuthServer::new(self.credentials));
         if let Some(output) = self.output {
             let server =
-                FileSendServer::new(Output(output)).max_decoding_message_size(MESSAGE_LIMIT);
+                FileSendServer::new(Output::to(output)).max_decoding_message_size(MESSAGE_LIMIT);
             router = router.add_service(server);
         }
         let once = futures_util::stream::iter([Ok::<_, std::io::Error>(Turned(stream))]);
@@ -182,7 +187,13 @@ impl Auth for Credentials {
         &self,
         request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
-        let (username, secret) = self.of(&request.into_inner().host);
+        let (credentials, host) = (self.clone(), request.into_inner().host);
+        // A helper is a program of its own, which may never answer.
+        let asked = tokio::task::spawn_blocking(move || credentials.of(&host));
+        let (username, secret) = tokio::time::timeout(HELPER, asked)
+            .await
+            .map_err(|_| Status::deadline_exceeded("the credential helper does not answer"))?
+            .map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(CredentialsResponse { username, secret }))
     }
 
@@ -208,12 +219,25 @@ impl Auth for Credentials {
     }
 }
 
-/// Takes an archive that the daemon writes.
-struct Output(PathBuf);
+/// Takes an archive that the daemon writes, once.
+struct Output {
+    path: PathBuf,
+    taken: AtomicBool,
+}
 
 impl Output {
+    fn to(path: PathBuf) -> Self {
+        Self {
+            path,
+            taken: AtomicBool::new(false),
+        }
+    }
+
     async fn write(&self, mut stream: Streaming<BytesMessage>) -> std::io::Result<()> {
-        let mut file = tokio::fs::File::create(Path::new(&self.0)).await?;
+        if self.taken.swap(true, Ordering::Relaxed) {
+            return Err(std::io::Error::other("there is one output alone"));
+        }
+        let mut file = tokio::fs::File::create(&self.path).await?;
         while let Some(message) = stream.next().await {
             let message = message.map_err(std::io::Error::other)?;
             file.write_all(&message.data).await?;
@@ -232,7 +256,7 @@ impl FileSend for Output {
     ) -> Result<Response<Self::DiffCopyStream>, Status> {
         self.write(request.into_inner())
             .await
-            .map_err(|error| Status::internal(format!("write {}: {error}", self.0.display())))?;
+            .map_err(|error| Status::internal(format!("write {}: {error}", self.path.display())))?;
         Ok(Response::new(Box::pin(futures_util::stream::empty())))
     }
 }

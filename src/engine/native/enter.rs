@@ -52,6 +52,15 @@ fn fail(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
     }
 }
 
+/// This program with its own arguments; the name that it was called by decides how it behaves.
+fn again() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(std::env::args_os().next().unwrap_or_default())
+        .args(std::env::args_os().skip(1));
+    command
+}
+
 /// Starts this program again, maps its ids from outside and waits for it.
 fn start_in_namespace() -> Result<ExitCode, EngineError> {
     let (uids, gids) = (subordinate("/etc/subuid")?, subordinate("/etc/subgid")?);
@@ -61,10 +70,7 @@ fn start_in_namespace() -> Result<ExitCode, EngineError> {
         rustix::io::fcntl_setfd(pipe, FdFlags::empty())
             .map_err(|error| fail("share a pipe")(error.into()))?;
     }
-    let mut child = Command::new("/proc/self/exe")
-        // The name that this program was called by decides how it behaves.
-        .arg0(std::env::args_os().next().unwrap_or_default())
-        .args(std::env::args_os().skip(1))
+    let mut child = again()
         .env(
             STAGE,
             format!("{},{}", their_go.as_raw_fd(), their_ready.as_raw_fd()),
@@ -143,10 +149,7 @@ fn leave(pipes: &str) -> EngineError {
         go.read_exact(&mut [0])?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         sys::close_on_exec_from(3)?;
-        Ok(Command::new("/proc/self/exe")
-            .args(std::env::args_os().skip(1))
-            .env(STAGE, "root")
-            .exec())
+        Ok(again().env(STAGE, "root").exec())
     };
     fail("enter a user namespace")(attempt().unwrap_or_else(|error| error))
 }

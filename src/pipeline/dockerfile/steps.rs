@@ -137,7 +137,7 @@ impl Recipe<'_> {
             flags.push(format!(
                 "--mount=type=cache,id={}{},target={target},sharing=locked",
                 self.scope,
-                id_of(&target)
+                cache_id(&target)
             ));
         }
         if phase.network == Some(false) {
@@ -254,7 +254,7 @@ pub fn secrets_argument(phase: &str) -> String {
 }
 
 /// A cache directory as a part of a mount's name.
-fn id_of(target: &str) -> String {
+pub fn cache_id(target: &str) -> String {
     target
         .chars()
         .map(|letter| {

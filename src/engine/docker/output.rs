@@ -1,0 +1,146 @@
+//! The file or folder of this machine that a daemon's output becomes: made aside, and put there when it is whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::DaemonError;
+use super::request::Exported;
+use crate::unpack::{Root, UnpackOptions, unpack_tar};
+
+/// The kind of output that is a folder; daemons are asked for its archive.
+const FOLDER: &str = "local";
+
+/// An output that is on its way.
+pub(super) struct Output {
+    staged: tempfile::NamedTempFile,
+    path: PathBuf,
+    folder: bool,
+}
+
+impl Output {
+    /// A place for what is exported, when that comes here.
+    pub(super) fn prepare(export: &Exported) -> Result<Option<Self>, DaemonError> {
+        let Exported::File { kind, path, .. } = export else {
+            return Ok(None);
+        };
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let staged = tempfile::Builder::new()
+            .prefix(".packwright-")
+            .tempfile_in(parent.unwrap_or(Path::new(".")))
+            .map_err(failed(path))?;
+        Ok(Some(Self {
+            staged,
+            path: path.clone(),
+            folder: kind == FOLDER,
+        }))
+    }
+
+    /// What a daemon is asked for when this is wanted: a folder's files come as one archive, which is unpacked here,
+    /// by the rules for archives of others.
+    pub(super) fn exporter(kind: &str) -> &str {
+        if kind == FOLDER { "tar" } else { kind }
+    }
+
+    /// The file that the daemon writes to.
+    pub(super) fn place(&self) -> PathBuf {
+        self.staged.path().to_owned()
+    }
+
+    /// Puts what the daemon wrote where it shall be.
+    pub(super) fn finish(self) -> Result<(), DaemonError> {
+        let failed = failed(&self.path);
+        if !self.folder {
+            return self
+                .staged
+                .persist(&self.path)
+                .map(drop)
+                .map_err(|error| failed(error.error));
+        }
+        fs::create_dir_all(&self.path).map_err(&failed)?;
+        let archive = fs::File::open(self.staged.path()).map_err(&failed)?;
+        // As with docker build, files belong to who asked for them.
+        let options = UnpackOptions::default();
+        Root::open(&self.path)
+            .and_then(|root| unpack_tar(io::BufReader::new(archive), &root, &options))
+            .map(drop)
+            .map_err(|error| failed(io::Error::other(error)))
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> DaemonError {
+    let action = format!("write {}", path.display());
+    move |source| DaemonError::Io {
+        action: action.clone(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(kind: &str, path: &Path) -> Output {
+        let export = Exported::File {
+            kind: kind.to_owned(),
+            attributes: std::collections::HashMap::new(),
+            path: path.to_owned(),
+        };
+        Output::prepare(&export).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("image.tar");
+        let left = output("oci", &path);
+        fs::write(left.place(), "half").unwrap();
+        drop(left);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        let done = output("oci", &path);
+        fs::write(done.place(), "whole").unwrap();
+        done.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_folder_gets_what_the_archive_has_and_nothing_leaves_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/b");
+        fs::create_dir(home.path().join("a")).unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(2);
+        header.set_mode(0o640);
+        archive
+            .append_data(&mut header, "app/x", "hi".as_bytes())
+            .unwrap();
+        let good = archive.into_inner().unwrap();
+        let done = output(FOLDER, &path);
+        fs::write(done.place(), &good).unwrap();
+        done.finish().unwrap();
+        assert_eq!(fs::read_to_string(path.join("app/x")).unwrap(), "hi");
+        // A name that leads out is refused.
+        let mut bad = good;
+        let name = b"../x\0";
+        bad[..name.len()].copy_from_slice(name);
+        let sum: u32 = bad[..512]
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| {
+                if (148..156).contains(&at) {
+                    32
+                } else {
+                    u32::from(*byte)
+                }
+            })
+            .sum();
+        bad[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let refused = output(FOLDER, &path);
+        fs::write(refused.place(), &bad).unwrap();
+        assert!(refused.finish().is_err());
+        assert!(!home.path().join("a/x").exists());
+    }
+}
