@@ -3,11 +3,44 @@
 //! Owns the conventions: folders such as `templates/` and `migrations/`, wherever they are, and data beside the manifest.
 //! A program is compiled from everything else, so the image does without it.
 
+use std::collections::BTreeSet;
+
 use crate::plan::PlanError;
 use crate::repo::{FileKind, Repo};
 
 /// Folders that programs read, by what web frameworks call them.
-const FOLDERS: &str = "{assets,config,content,data,dist,i18n,locales,migrations,public,resources,static,templates,translations,views,www}";
+const FOLDERS: &[&str] = &[
+    "assets",
+    "config",
+    "content",
+    "data",
+    "dist",
+    "i18n",
+    "locales",
+    "migrations",
+    "public",
+    "resources",
+    "static",
+    "templates",
+    "translations",
+    "views",
+    "www",
+];
+
+/// Folders at the root that programs do not read.
+const ASIDE: &[&str] = &[
+    "target",
+    "vendor",
+    "node_modules",
+    "tests",
+    "test",
+    "docs",
+    "examples",
+    "build",
+    "lib",
+    "spec",
+    "Tests",
+];
 
 /// Endings of data beside the manifest.
 const ENDINGS: &[&str] = &[
@@ -64,32 +97,27 @@ const TOOLING: &[&str] = &[
 /// What of the source stays in the image beside a program, as entries of `start.onlyIncludeFiles`.
 pub(crate) fn beside_program(repo: &Repo) -> Result<Vec<String>, PlanError> {
     let mut found = Vec::new();
-    for pattern in [
-        FOLDERS.to_owned(),
-        format!("*/{FOLDERS}"),
-        format!("*/*/{FOLDERS}"),
-    ] {
-        for path in repo.glob(&pattern)? {
-            let below = |known: &String| path.starts_with(&format!("{known}/"));
-            let first = path.split('/').next().unwrap_or_default();
-            let aside = matches!(
-                first,
-                "target"
-                    | "vendor"
-                    | "node_modules"
-                    | "tests"
-                    | "test"
-                    | "docs"
-                    | "examples"
-                    | "build"
-                    | "lib"
-                    | "spec"
-                    | "Tests"
+    let mut level = BTreeSet::from([String::new()]);
+    // At the root, in its folders, and in theirs.
+    for _ in 0..3 {
+        let mut folders = BTreeSet::new();
+        for parent in &level {
+            let entries = repo.list(parent)?.into_iter();
+            let inside = entries.filter(|entry| entry.kind == FileKind::Directory);
+            folders.extend(
+                inside
+                    .map(|entry| entry.path)
+                    .filter(|path| !is_aside(path)),
             );
-            if repo.is_dir(&path) && !aside && !first.starts_with('.') && !found.iter().any(below) {
-                found.push(path);
+        }
+        for path in &folders {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let below = |known: &String| path.starts_with(&format!("{known}/"));
+            if FOLDERS.contains(&name) && !found.iter().any(below) {
+                found.push(path.clone());
             }
         }
+        level = folders;
     }
     for entry in repo.list("")? {
         let ending = std::path::Path::new(&entry.name)
@@ -112,6 +140,12 @@ pub(crate) fn beside_program(repo: &Repo) -> Result<Vec<String>, PlanError> {
         }
     }
     Ok(found)
+}
+
+/// Whether a path is below a folder of what tools made, of tests or of documents.
+fn is_aside(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    first.starts_with('.') || ASIDE.contains(&first)
 }
 
 #[cfg(test)]

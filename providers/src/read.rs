@@ -11,6 +11,10 @@ use crate::plan::{PlanError, keys_beside};
 
 /// Lenient JSON: unknown keys are the ecosystem's business.
 pub(crate) fn json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
+    // Which key is being read takes long to keep, and only errors say it.
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| json_error(file, &error))?;
@@ -35,6 +39,9 @@ fn without_comments(text: &str) -> String {
 
 /// Lenient TOML.
 pub(crate) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, PlanError> {
+    if let Ok(value) = toml::from_str(text) {
+        return Ok(value);
+    }
     let deserializer = toml::Deserializer::parse(text)
         .map_err(|error| toml_error(file, text, String::new(), &error))?;
     serde_path_to_error::deserialize(deserializer)

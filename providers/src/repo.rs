@@ -443,7 +443,7 @@ impl Repo {
         if *first == "**" {
             return self.glob_deep(dir, components, found);
         }
-        let matcher = matcher(first)?;
+        let matcher = matcher(first, false)?;
         for entry in self
             .list(dir)?
             .into_iter()
@@ -465,7 +465,7 @@ impl Repo {
         components: &[&str],
         found: &mut BTreeSet<String>,
     ) -> Result<(), RepoError> {
-        let matcher = matcher(&components.join("/"))?;
+        let matcher = matcher(&components.join("/"), true)?;
         let prefix = if dir.is_empty() { 0 } else { dir.len() + 1 };
         let every = components == ["**"];
         for (path, kind) in self.tree(dir)?.iter() {
@@ -809,15 +809,18 @@ impl Walk<'_> {
     }
 }
 
-fn matcher(pattern: &str) -> Result<globset::GlobMatcher, RepoError> {
+/// A matcher of paths, or of names alone. A set of one pattern does without a regular expression for most, which takes
+/// longer to compile than all the rest of a plan.
+fn matcher(pattern: &str, paths: bool) -> Result<globset::GlobSet, RepoError> {
+    let wrong = |error: globset::Error| RepoError::Pattern {
+        pattern: pattern.to_owned(),
+        reason: error.kind().to_string(),
+    };
     let glob = globset::GlobBuilder::new(pattern)
-        .literal_separator(true)
+        .literal_separator(paths)
         .build()
-        .map_err(|error| RepoError::Pattern {
-            pattern: pattern.to_owned(),
-            reason: error.kind().to_string(),
-        })?;
-    Ok(glob.compile_matcher())
+        .map_err(wrong)?;
+    globset::GlobSet::new([glob]).map_err(wrong)
 }
 
 /// The path without `.` and empty components; `None` when it is absolute or has `..`.
