@@ -182,8 +182,10 @@ impl PlanFlags {
 /// `id=NAME,src=FILE` and `id=NAME,env=VARIABLE`.
 fn secrets(flags: &[String]) -> anyhow::Result<Secrets> {
     let of_environment = |name: &str, variable: &str| {
-        std::env::var(variable)
-            .map_err(|error| Failure::usage(format!("--secret {name}: {variable}: {error}")))
+        std::env::var(variable).map_err(|error| {
+            let reason = without_value(&error);
+            Failure::usage(format!("--secret {name}: {variable}: {reason}"))
+        })
     };
     let of_file = |name: &str, file: &str| {
         std::fs::read_to_string(file)
@@ -225,6 +227,14 @@ fn secrets(flags: &[String]) -> anyhow::Result<Secrets> {
     Ok(secrets)
 }
 
+/// Why a variable cannot be had, without what is in it.
+fn without_value(error: &std::env::VarError) -> &'static str {
+    match error {
+        std::env::VarError::NotPresent => "it is not set",
+        std::env::VarError::NotUnicode(_) => "its value is not UTF-8",
+    }
+}
+
 /// `KEY=VALUE` pairs; a bare `KEY` takes the process's value and must have one, but for those who call another program.
 fn variables(pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
@@ -246,7 +256,10 @@ fn variables(pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
                     ));
                     continue;
                 }
-                Err(error) => return Err(Failure::usage(format!("--env {pair}: {error}")).into()),
+                Err(error) => {
+                    let reason = without_value(&error);
+                    return Err(Failure::usage(format!("--env {pair}: {reason}")).into());
+                }
             },
         };
         variables.insert(name.to_owned(), value);

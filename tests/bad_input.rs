@@ -188,6 +188,49 @@ fn a_manifest_that_leads_out_of_the_folder_is_refused() {
 }
 
 #[test]
+fn a_folder_of_an_export_that_leads_elsewhere_is_refused_and_nothing_there_is_touched() {
+    for link in [".nixpacks", ".nixpacks/environment"] {
+        let home = common::copy_of_example("shell-script");
+        let app = home.path().join("app");
+        let elsewhere = home.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("precious"), "kept").unwrap();
+        let link = app.join(link);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        let mut command = common::packwright(["build"]);
+        command.arg(&app).arg("--out").arg(&app);
+        let output = common::finish(&mut command, Duration::from_secs(120));
+        refused(&output, &(1..100), &["symbolic link"]);
+        let left: Vec<_> = fs::read_dir(&elsewhere).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+}
+
+#[test]
+fn flags_that_only_a_daemon_obeys_are_refused_by_the_sandbox() {
+    let app = common::example("shell-script");
+    let mut command = common::packwright(["build"]);
+    command.arg(&app).args(["--engine", "native", "--push"]);
+    let output = common::finish(&mut command, common::QUICK);
+    refused(&output, &(2..40), &["--push"]);
+}
+
+#[test]
+fn tls_without_certificates_is_refused_instead_of_speaking_in_the_clear() {
+    let app = common::example("shell-script");
+    let mut command = common::packwright(["build"]);
+    command
+        .arg(&app)
+        .args(["--engine", "docker", "--docker-host", "tcp://127.0.0.1:9"])
+        .args(["--docker-tls-verify", "1"])
+        .env("HOME", "/nonexistent")
+        .env_remove("DOCKER_CERT_PATH");
+    let output = common::finish(&mut command, common::QUICK);
+    refused(&output, &(2..40), &["certificates"]);
+}
+
+#[test]
 fn a_manifest_of_two_gigabytes_is_refused_at_once() {
     let home = common::app_of(&[("package.json", "{")]);
     let app = home.path().join("app");

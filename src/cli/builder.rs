@@ -123,7 +123,10 @@ impl DaemonFlags {
     pub fn choose(&self, report: &dyn Report) -> Result<Choice, DaemonError> {
         let around = Surroundings::read();
         let reason = match self.engine {
-            EngineName::Native => return self.native("--engine says so", &around, report),
+            EngineName::Native => {
+                self.refuse_flags_of_daemons()?;
+                return self.native("--engine says so", &around, report);
+            }
             EngineName::Docker => Some("--engine says so".to_owned()),
             EngineName::Auto => self.reason_for_daemon(),
         };
@@ -172,6 +175,22 @@ impl DaemonFlags {
             .map(|(flag, _)| *flag)
             .collect();
         (!asked.is_empty()).then(|| format!("{} asks for it", asked.join(" and ")))
+    }
+
+    /// What the sandbox would have to leave undone.
+    fn refuse_flags_of_daemons(&self) -> Result<(), DaemonError> {
+        let without_effect = Self {
+            incremental_cache_image: None,
+            ..self.clone()
+        };
+        match without_effect.reason_for_daemon() {
+            None => Ok(()),
+            Some(reason) => Err(DaemonError::Argument {
+                flag: "--engine",
+                text: "native".to_owned(),
+                reason: format!("the sandbox cannot do that: {reason}"),
+            }),
+        }
     }
 
     fn native(
@@ -264,9 +283,16 @@ impl DaemonFlags {
         let text = text.map_or(DEFAULT_SOCKET, String::as_str);
         let verify = self.docker_tls_verify.as_ref().or(around.verify.as_ref());
         let tls = verify.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
-        let certificates = (tls || text.starts_with("https://"))
-            .then(|| self.certificates(around))
-            .flatten();
+        let tls = tls || text.starts_with("https://");
+        let certificates = tls.then(|| self.certificates(around)).flatten();
+        if tls && certificates.is_none() && !text.starts_with("unix:") {
+            return Err(DaemonError::Argument {
+                flag: "--docker-tls-verify",
+                text: text.to_owned(),
+                reason: "there are no certificates: name their folder with --docker-cert-path"
+                    .to_owned(),
+            });
+        }
         Host::parse(text, certificates)
     }
 

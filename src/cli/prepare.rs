@@ -204,6 +204,10 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
+        // A device or a pipe is written to, and never replaced.
+        if crate::image::is_stream(path) {
+            return fs::write(path, text);
+        }
         fs::create_dir_all(folder)?;
         let permissions = fs::Permissions::from_mode(0o644);
         let staged = tempfile::Builder::new()

@@ -223,7 +223,7 @@ fn write_archive(
 }
 
 /// Whether a path is a device or a pipe: written to, never replaced by a file.
-fn is_stream(path: &Path) -> bool {
+pub fn is_stream(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }

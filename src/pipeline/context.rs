@@ -189,6 +189,9 @@ impl Build<'_> {
             files.push(file);
         }
         let folder = out.join(FOLDER);
+        for file in &files {
+            refuse_links(out, &file.path)?;
+        }
         forget_old(&folder.join("environment"), out, &files)?;
         forget_old(&folder.join("assets"), out, &files)?;
         for file in &files {
@@ -236,8 +239,24 @@ fn bytes(path: impl Into<PathBuf>, mode: u32, text: &str) -> ContextFile {
     }
 }
 
+/// No folder on the way to a file may be a symbolic link: `out` is often the app's folder, which others wrote.
+fn refuse_links(out: &Path, file: &Path) -> Result<(), PipelineError> {
+    for folder in file.ancestors().skip(1) {
+        let path = out.join(folder);
+        if folder != Path::new("") && path.is_symlink() {
+            let reason =
+                std::io::Error::other("it is a symbolic link, which may lead elsewhere; remove it");
+            return Err(PipelineError::io("write into", &path, reason));
+        }
+    }
+    Ok(())
+}
+
 /// Removes files of an earlier export that this one does not have.
 fn forget_old(folder: &Path, out: &Path, files: &[ContextFile]) -> Result<(), PipelineError> {
+    if folder.is_symlink() {
+        return fs::remove_file(folder).map_err(|e| PipelineError::io("remove", folder, e));
+    }
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(());
     };
@@ -264,7 +283,7 @@ fn write_file(out: &Path, file: &ContextFile) -> Result<(), PipelineError> {
     if let ContextBody::File(from) = &file.body {
         // Its name or the package's says its content, so one of the same length is the same.
         let length = |path: &Path| fs::metadata(path).map(|meta| meta.len()).ok();
-        if length(&path).is_some() && length(&path) == length(from) {
+        if !path.is_symlink() && length(&path).is_some() && length(&path) == length(from) {
             return Ok(());
         }
     }
@@ -294,6 +313,8 @@ fn ignore_rules(source: &SourceTree) -> Result<String, PipelineError> {
     }
     for path in source.left_out()? {
         if let Some(path) = path.to_str().filter(|path| !path.contains(['\n', '\r'])) {
+            // A name may begin as a comment or an exception does.
+            text.push('/');
             for letter in path.chars() {
                 if "*?[\\".contains(letter) {
                     text.push('\\');

@@ -70,17 +70,17 @@ impl Secrets {
 
     /// A line without the values that are in it.
     pub fn mask<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        let all = self.0.values().flat_map(|secret| secret.0.lines());
+        let mut parts: Vec<&str> = all
+            .map(str::trim)
+            .filter(|part| part.len() >= SHORTEST)
+            .collect();
+        // One value may begin another, whose rest would stay.
+        parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.len()));
         let mut masked = Cow::Borrowed(line);
-        for secret in self.0.values() {
-            let parts = secret
-                .0
-                .lines()
-                .map(str::trim)
-                .filter(|part| part.len() >= SHORTEST);
-            for part in parts {
-                if masked.contains(part) {
-                    masked = Cow::Owned(masked.replace(part, MASK));
-                }
+        for part in parts {
+            if masked.contains(part) {
+                masked = Cow::Owned(masked.replace(part, MASK));
             }
         }
         masked
@@ -153,6 +153,8 @@ mod tests {
         let secrets = secrets(&[("A", "hunter22"), ("B", "first line\nsecond line\nx")]);
         assert_eq!(secrets.mask("is hunter22, x"), "is ***, x");
         assert_eq!(secrets.mask("<second line>"), "<***>");
+        let begun = self::secrets(&[("A", "abcdef"), ("B", "abcdefghij")]);
+        assert_eq!(begun.mask("abcdefghij"), "***");
         assert!(matches!(secrets.mask("nothing"), Cow::Borrowed(_)));
         assert!(!format!("{secrets:?}").contains("hunter"));
     }

@@ -24,6 +24,16 @@ impl Output {
         let Exported::File { kind, path, .. } = export else {
             return Ok(None);
         };
+        let replaced = path
+            .metadata()
+            .is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+        if replaced {
+            return Err(DaemonError::Argument {
+                flag: "--docker-output",
+                text: path.display().to_string(),
+                reason: "it is a device or a pipe, which a file cannot replace".to_owned(),
+            });
+        }
         let parent = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
