@@ -720,6 +720,20 @@ fn an_error_in_the_users_expression_names_its_line() {
 }
 
 #[test]
+fn an_expression_of_the_apps_reads_no_variable_of_the_process() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let expression = r#"nixExpr = '''[ (throw "saw <${builtins.getEnv "PLANTED"}>") ]'''"#;
+    let home = app(expression, "cmd = \"true\"");
+    let output = run(packwright(set, "build", &["--name", "nix-refused:test"])
+        .arg(home.path().join("app"))
+        .args(["--secret", "PLANTED"])
+        .env("PLANTED", "sekret-value"));
+    assert!(output.stderr.contains("saw <>"), "{output}");
+}
+
+#[test]
 fn a_builder_that_fails_or_is_killed_is_told_by_its_last_words() {
     let Some(set) = common::nixpkgs_of_tests() else {
         return;

@@ -125,7 +125,7 @@ impl DaemonFlags {
         let reason = match self.engine {
             EngineName::Native => {
                 self.refuse_flags_of_daemons()?;
-                return self.native("--engine says so", &around, report);
+                return Ok(self.native("--engine says so", &around, report));
             }
             EngineName::Docker => Some("--engine says so".to_owned()),
             EngineName::Auto => self.reason_for_daemon(),
@@ -134,11 +134,11 @@ impl DaemonFlags {
             return self.daemon(&reason, &around, report);
         }
         match crate::engine::native::obstacle() {
-            None => self.native("this machine can make a sandbox", &around, report),
+            None => Ok(self.native("this machine can make a sandbox", &around, report)),
             Some(obstacle) => {
                 match self.daemon(&format!("no sandbox here: {obstacle}"), &around, report) {
                     Err(DaemonError::Unreachable { .. }) => {
-                        self.native("no daemon answers", &around, report)
+                        Ok(self.native("no daemon answers", &around, report))
                     }
                     other => other,
                 }
@@ -193,12 +193,7 @@ impl DaemonFlags {
         }
     }
 
-    fn native(
-        &self,
-        reason: &str,
-        around: &Surroundings,
-        report: &dyn Report,
-    ) -> Result<Choice, DaemonError> {
+    fn native(&self, reason: &str, around: &Surroundings, report: &dyn Report) -> Choice {
         decided(report, "native", reason);
         if let Some(image) = &self.incremental_cache_image {
             let message = format!(
@@ -207,21 +202,24 @@ impl DaemonFlags {
             report.event(Event::Warning { message });
         }
         if self.no_load {
-            return Ok(Choice::Native(None));
+            return Choice::Native(None);
         }
         let named = self.docker_host.is_some() || around.host.is_some();
         if !named && !std::path::Path::new(DEFAULT_SOCKET.trim_start_matches("unix://")).exists() {
-            return Ok(Choice::Native(None));
+            return Choice::Native(None);
         }
-        match Engine::connect(&self.engine_host(around)?) {
-            Ok(engine) => Ok(Choice::Native(Some(engine))),
+        match self
+            .engine_host(around)
+            .and_then(|host| Engine::connect(&host))
+        {
+            Ok(engine) => Choice::Native(Some(engine)),
             // Who names a daemon means it; who has none is told nothing.
             Err(error) => {
                 if named {
                     let message = format!("the image is not handed to Docker: {error}");
                     report.event(Event::Warning { message });
                 }
-                Ok(Choice::Native(None))
+                Choice::Native(None)
             }
         }
     }

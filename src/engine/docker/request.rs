@@ -60,7 +60,9 @@ impl ImageBuild {
     pub(super) fn images(&self) -> impl Iterator<Item = &str> {
         let caches = self.options.cache_from.iter().chain(&self.options.cache_to);
         let caches = caches.filter_map(|(_, attributes)| attributes.get("ref"));
-        let names = self.names.iter().chain(caches);
+        // Only a push writes to the registry of a name.
+        let pushed = (self.options.export == Exported::Registry).then_some(&self.names);
+        let names = pushed.into_iter().flatten().chain(caches);
         names.map(String::as_str)
     }
 }

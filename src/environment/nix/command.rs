@@ -77,6 +77,8 @@ impl Commands {
         };
         if place != Place::Machine || builds_without_users() {
             option("build-users-group", "");
+            // A builder without a sandbox would see this machine, as its user.
+            option("sandbox-fallback", "false");
         }
         // A nixpkgs may be named as a flake; the features of the user's stay.
         option("extra-experimental-features", "nix-command flakes");
@@ -112,6 +114,9 @@ impl Commands {
 
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.folder.join(program));
+        // Expressions of the app's can read every variable that Nix has, secrets too.
+        let own = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_nix));
+        command.env_clear().envs(own);
         // The log's form is the same in all of them.
         command
             .args(&self.arguments)
@@ -216,6 +221,25 @@ fn builds_without_users() -> bool {
         && !has_group.lines().any(|line| line.starts_with("nixbld:"))
         && !said(&std::env::var("NIX_CONFIG").unwrap_or_default())
         && !said(&std::fs::read_to_string("/etc/nix/nix.conf").unwrap_or_default())
+}
+
+/// Whether Nix needs a variable: its own, and those that say who asks and how to reach the network.
+fn is_for_nix(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "HOME",
+        "LOGNAME",
+        "PATH",
+        "SSH_AUTH_SOCK",
+        "SSL_CERT_FILE",
+        "TERM",
+        "TMPDIR",
+        "USER",
+    ];
+    NAMES.contains(&name)
+        || name.to_ascii_lowercase().ends_with("_proxy")
+        || ["NIX_", "XDG_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
