@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use archive::{Destination, export, is_stream, write_for_docker};
+pub use archive::{Destination, export, write_for_docker};
 pub use compress::Compression;
 pub use document::{Healthcheck, ImageSpec, Layer, RuntimeConfig, StoredImage, WrittenImage};
 pub use grouping::{Node, group};

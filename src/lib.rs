@@ -11,3 +11,4 @@ pub mod interrupt;
 pub mod pipeline;
 pub mod report;
 pub mod unpack;
+pub mod whole;

@@ -118,6 +118,9 @@ impl Surroundings {
     }
 }
 
+/// Warned of where it has no effect.
+const CACHE_IMAGE: &str = "--incremental-cache-image";
+
 impl DaemonFlags {
     /// Chooses, and says why.
     pub fn choose(&self, report: &dyn Report) -> Result<Choice, DaemonError> {
@@ -147,7 +150,8 @@ impl DaemonFlags {
     }
 
     /// What only a daemon can do.
-    fn reason_for_daemon(&self) -> Option<String> {
+    /// Flags that only a daemon obeys.
+    fn asked_of_daemon(&self) -> Vec<&'static str> {
         let foreign = self
             .platform
             .iter()
@@ -160,37 +164,34 @@ impl DaemonFlags {
             ("--cache-from", !self.cache_from.is_empty()),
             ("--cache-to", !self.cache_to.is_empty()),
             ("--inline-cache", self.inline_cache),
-            (
-                "--incremental-cache-image",
-                self.incremental_cache_image.is_some(),
-            ),
+            (CACHE_IMAGE, self.incremental_cache_image.is_some()),
             ("--add-host", !self.add_host.is_empty()),
             ("--network", self.network.is_some()),
             ("--memory", self.memory.is_some()),
             ("--cpu-quota", self.cpu_quota.is_some()),
         ];
-        let asked: Vec<&str> = flags
-            .iter()
-            .filter(|(_, set)| *set)
-            .map(|(flag, _)| *flag)
-            .collect();
+        let asked = flags.into_iter().filter(|(_, set)| *set);
+        asked.map(|(flag, _)| flag).collect()
+    }
+
+    fn reason_for_daemon(&self) -> Option<String> {
+        let asked = self.asked_of_daemon();
         (!asked.is_empty()).then(|| format!("{} asks for it", asked.join(" and ")))
     }
 
     /// What the sandbox would have to leave undone.
     fn refuse_flags_of_daemons(&self) -> Result<(), DaemonError> {
-        let without_effect = Self {
-            incremental_cache_image: None,
-            ..self.clone()
-        };
-        match without_effect.reason_for_daemon() {
-            None => Ok(()),
-            Some(reason) => Err(DaemonError::Argument {
-                flag: "--engine",
-                text: "native".to_owned(),
-                reason: format!("the sandbox cannot do that: {reason}"),
-            }),
+        let mut asked = self.asked_of_daemon();
+        // That one is warned of.
+        asked.retain(|flag| *flag != CACHE_IMAGE);
+        if asked.is_empty() {
+            return Ok(());
         }
+        Err(DaemonError::Argument {
+            flag: "--engine",
+            text: "native".to_owned(),
+            reason: format!("the sandbox cannot do what {} asks", asked.join(" and ")),
+        })
     }
 
     fn native(&self, reason: &str, around: &Surroundings, report: &dyn Report) -> Choice {

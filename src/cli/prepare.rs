@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -203,19 +201,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        // A device or a pipe is written to, and never replaced.
-        if crate::image::is_stream(path) {
-            return fs::write(path, text);
-        }
+    let write = || {
         fs::create_dir_all(folder)?;
-        let permissions = fs::Permissions::from_mode(0o644);
-        let staged = tempfile::Builder::new()
-            .permissions(permissions)
-            .tempfile_in(folder)?;
-        fs::write(staged.path(), text)?;
-        staged.persist(path)?;
-        Ok(())
+        crate::whole::write(path, text)
     };
     write().map_err(|error| Failure::unwritable(path, &error))
 }

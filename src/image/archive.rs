@@ -17,6 +17,7 @@ use super::tar::{Header, Kind, write_end, write_header, write_padding};
 use super::unpack::unpack;
 use super::{ImageError, io_error};
 use crate::unpack::Whiteouts;
+use crate::whole;
 
 /// Where an image goes beside the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +194,7 @@ fn write_archive(
                 .flush()
                 .map_err(io_error("write", Path::new("standard output")))
         }
-        Target::File(path) if is_stream(path) => {
+        Target::File(path) if whole::is_stream(path) => {
             let file = fs::File::options()
                 .write(true)
                 .open(path)
@@ -203,14 +204,8 @@ fn write_archive(
             writer.flush().map_err(io_error("write", path))
         }
         Target::File(path) => {
-            let folder = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
-            let file = tempfile::Builder::new()
-                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                .tempfile_in(folder)
-                .map_err(io_error("create a file in", folder))?;
+            let file =
+                whole::beside(path, 0o644).map_err(io_error("create a file beside", path))?;
             let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
             write_archive_to(store, digest, names, docker, 0, &mut writer)?;
             writer.flush().map_err(io_error("write", path))?;
@@ -220,12 +215,6 @@ fn write_archive(
             Ok(())
         }
     }
-}
-
-/// Whether a path is a device or a pipe: written to, never replaced by a file.
-pub fn is_stream(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }
 
 /// An OCI layout as a tar archive; with `docker`, also the document that `docker load` looks for.

@@ -189,9 +189,7 @@ impl Build<'_> {
             files.push(file);
         }
         let folder = out.join(FOLDER);
-        for file in &files {
-            refuse_links(out, &file.path)?;
-        }
+        refuse_links(out, &files)?;
         forget_old(&folder.join("environment"), out, &files)?;
         forget_old(&folder.join("assets"), out, &files)?;
         for file in &files {
@@ -240,10 +238,12 @@ fn bytes(path: impl Into<PathBuf>, mode: u32, text: &str) -> ContextFile {
 }
 
 /// No folder on the way to a file may be a symbolic link: `out` is often the app's folder, which others wrote.
-fn refuse_links(out: &Path, file: &Path) -> Result<(), PipelineError> {
-    for folder in file.ancestors().skip(1) {
+fn refuse_links(out: &Path, files: &[ContextFile]) -> Result<(), PipelineError> {
+    let above = files.iter().flat_map(|file| file.path.ancestors().skip(1));
+    let folders: BTreeSet<&Path> = above.filter(|path| !path.as_os_str().is_empty()).collect();
+    for folder in folders {
         let path = out.join(folder);
-        if folder != Path::new("") && path.is_symlink() {
+        if path.is_symlink() {
             let reason =
                 std::io::Error::other("it is a symbolic link, which may lead elsewhere; remove it");
             return Err(PipelineError::io("write into", &path, reason));

@@ -10,6 +10,7 @@ use crate::environment::{
     resolve_lock,
 };
 use crate::report::Event;
+use crate::whole;
 
 impl Build<'_> {
     /// What making the environment needs.
@@ -94,16 +95,8 @@ impl Build<'_> {
         }
         let path = context.folder.join(LockFile::NAME);
         // Whole or not at all: it is a file of the user's.
-        let mut new = tempfile::NamedTempFile::new_in(context.folder)
-            .map_err(|error| PipelineError::io("create a file in", context.folder, error))?;
-        std::io::Write::write_all(&mut new, file.text().as_bytes())
+        whole::write(&path, &file.text())
             .map_err(|error| PipelineError::io("write", &path, error))?;
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        new.as_file()
-            .set_permissions(readable)
-            .map_err(|error| PipelineError::io("open up", &path, error))?;
-        new.persist(&path)
-            .map_err(|error| PipelineError::io("write", &path, error.error))?;
         Ok(path)
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::DaemonError;
 use super::request::Exported;
 use crate::unpack::{Root, UnpackOptions, unpack_tar};
+use crate::whole;
 
 /// The kind of output that is a folder; daemons are asked for its archive.
 const FOLDER: &str = "local";
@@ -24,23 +25,14 @@ impl Output {
         let Exported::File { kind, path, .. } = export else {
             return Ok(None);
         };
-        let replaced = path
-            .metadata()
-            .is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
-        if replaced {
+        if whole::is_stream(path) {
             return Err(DaemonError::Argument {
                 flag: "--docker-output",
                 text: path.display().to_string(),
                 reason: "it is a device or a pipe, which a file cannot replace".to_owned(),
             });
         }
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let staged = tempfile::Builder::new()
-            .prefix(".packwright-")
-            .tempfile_in(parent.unwrap_or(Path::new(".")))
-            .map_err(failed(path))?;
+        let staged = whole::beside(path, 0o600).map_err(failed(path))?;
         Ok(Some(Self {
             staged,
             path: path.clone(),

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
+use minijinja::{Value, context};
 
 use super::catalog::{FOR_PHASES, SHELL, split_output};
 use super::pin::LockedSource;
@@ -198,17 +198,7 @@ fn string(text: &str) -> String {
 
 /// A template with its values: blocks take their whole line away.
 fn fill(template: &str, values: Value) -> Result<String, EnvironmentError> {
-    let render = || {
-        let mut syntax = SyntaxConfig::builder();
-        let syntax = syntax
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true)
-            .build()?;
-        let mut environment = Environment::new();
-        environment.set_syntax(syntax);
-        environment.render_str(template, values)
-    };
+    let render = || packwright_providers::template_environment()?.render_str(template, values);
     render().map_err(|error: minijinja::Error| EnvironmentError::Malformed {
         what: "a template".to_owned(),
         reason: error.to_string(),
