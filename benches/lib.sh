@@ -3,7 +3,13 @@
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 RIVALS=${PACKWRIGHT_RIVALS:-${XDG_CACHE_HOME:-$HOME/.cache}/packwright-rivals}
-PACKWRIGHT=${PACKWRIGHT:-${CARGO_TARGET_DIR:-$REPOSITORY/target}/release/packwright}
+TARGET=${CARGO_TARGET_DIR:-$REPOSITORY/target}
+# The program of one file, if that is the one that was built last.
+STATIC=$TARGET/$(uname -m)-unknown-linux-musl/release/packwright
+if [ -z "${PACKWRIGHT:-}" ]; then
+    PACKWRIGHT=$TARGET/release/packwright
+    if [ "$STATIC" -nt "$PACKWRIGHT" ]; then PACKWRIGHT=$STATIC; fi
+fi
 WORK=$RIVALS/work
 mkdir -p "$WORK"
 
@@ -18,8 +24,9 @@ for tool in hyperfine jq time; do
     }
 done
 
-# machine: what the numbers were taken on, since they mean nothing without it.
+# machine: what the numbers were taken on and with, since they mean nothing without it.
 machine() {
+    printf 'program: %s\n' "${PACKWRIGHT#"$REPOSITORY/"}"
     printf 'machine: %s cores, %s, SHA-NI %s, %s\n' "$(nproc)" \
         "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" \
         "$(grep -qw sha_ni /proc/cpuinfo && echo yes || echo no)" "$(uname -r)"

@@ -1,5 +1,6 @@
 //! The command line: arguments, what is printed, exit codes. Nothing below prints.
 
+mod asked;
 mod build;
 mod builder;
 mod cache;
@@ -36,6 +37,7 @@ use crate::image::ImageStore;
 use crate::interrupt::Interrupt;
 use crate::pipeline::{Secret, Secrets};
 use crate::report::{Event, Report};
+use asked::Asked;
 use caller::Caller;
 
 /// Turns a source repository into a small, reproducible OCI image, without a Dockerfile.
@@ -86,21 +88,21 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Build an image of a folder
-    Build(Box<build::BuildArgs>),
+    Build(Asked<Box<build::BuildArgs>>),
     /// Print what a build would do, as JSON or TOML, without doing it
-    Plan(plan::PlanArgs),
+    Plan(Asked<plan::PlanArgs>),
     /// Print the names of the providers that a build would use
-    Detect(detect::DetectArgs),
+    Detect(Asked<detect::DetectArgs>),
     /// Say why: each decision of the plan with its evidence
-    Explain(explain::ExplainArgs),
+    Explain(Asked<explain::ExplainArgs>),
     /// Write the plan and what was found to files, as Railpack does
-    Prepare(prepare::PrepareArgs),
+    Prepare(Asked<prepare::PrepareArgs>),
     /// Start an image, or build a folder and start it
-    Run(run::RunArgs),
+    Run(Asked<run::RunArgs>),
     /// Open a shell where a folder's phases would run, with its files and its packages
-    Shell(Box<shell::ShellArgs>),
+    Shell(Asked<Box<shell::ShellArgs>>),
     /// Write the packages of a folder's plan, exactly, to packwright.lock beside it
-    Lock(Box<lock::LockArgs>),
+    Lock(Asked<Box<lock::LockArgs>>),
     /// List or remove local images
     #[command(subcommand)]
     Images(images::ImagesVerb),
@@ -108,9 +110,9 @@ enum Verb {
     #[command(subcommand)]
     Cache(cache::CacheVerb),
     /// Print the log of the last build, or of an earlier one
-    Logs(logs::LogsArgs),
+    Logs(Asked<logs::LogsArgs>),
     /// Say what this machine has of what builds need
-    Doctor(doctor::DoctorArgs),
+    Doctor(Asked<doctor::DoctorArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -382,8 +384,8 @@ fn as_root(verb: Verb, global: &Global) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Build(args) => build::run(&args, global),
         Verb::Run(args) => run::run(&args, global),
-        Verb::Shell(args) => shell::run(*args, global),
-        Verb::Lock(args) => lock::run(*args, global),
+        Verb::Shell(args) => shell::run(*args.0, global),
+        Verb::Lock(args) => lock::run(*args.0, global),
         Verb::Images(verb) => images::run(&verb, global),
         Verb::Cache(verb) => cache::run(&verb, global),
         Verb::Logs(args) => logs::run(&args, global),

@@ -9,6 +9,7 @@ mod disk;
 mod ignore_rules;
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -203,8 +204,10 @@ enum Source {
 struct State {
     texts: BTreeMap<String, Option<Arc<str>>>,
     parsed: BTreeMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
-    listings: BTreeMap<PathBuf, Arc<[RawEntry]>>,
-    rules: BTreeMap<PathBuf, Arc<DirectoryRules>>,
+    // By the text of the path: a comparison of paths takes them apart each time.
+    listings: BTreeMap<OsString, Arc<[RawEntry]>>,
+    kept: BTreeMap<String, Arc<[DirEntry]>>,
+    rules: BTreeMap<OsString, Arc<DirectoryRules>>,
     docker: Option<Arc<DockerIgnore>>,
     read: BTreeSet<String>,
     skipped: BTreeSet<String>,
@@ -327,7 +330,7 @@ impl Repo {
         let path = normal(path).ok_or_else(|| RepoError::Outside {
             path: path.to_owned(),
         })?;
-        if let Some(known) = self.state().texts.get(&path) {
+        if let Some(known) = self.state().texts.get(path.as_ref()) {
             return Ok(known.clone());
         }
         let text: Option<Arc<str>> = match &self.source {
@@ -337,9 +340,10 @@ impl Repo {
                 .map(|bytes| decode(&path, bytes))
                 .transpose()?,
             Source::Memory(files) => files
-                .get(&path)
+                .get(path.as_ref())
                 .map(|text| Arc::from(text.trim_start_matches('\u{feff}'))),
         };
+        let path = path.into_owned();
         let mut state = self.state();
         if text.is_some() {
             state.read.insert(path.clone());
@@ -374,7 +378,10 @@ impl Repo {
         T: Any + Send + Sync,
         E: From<RepoError>,
     {
-        let key = (normal(path).unwrap_or_default(), TypeId::of::<T>());
+        let key = (
+            normal(path).unwrap_or_default().into_owned(),
+            TypeId::of::<T>(),
+        );
         if let Some(known) = self
             .state()
             .parsed
@@ -398,14 +405,28 @@ impl Repo {
         let dir = normal(dir).ok_or_else(|| RepoError::Outside {
             path: dir.to_owned(),
         })?;
-        let rules = self.rules(Path::new(&dir))?;
+        Ok(self.kept(&dir)?.to_vec())
+    }
+
+    /// As [`Repo::list`], shared instead of copied.
+    fn kept(&self, dir: &str) -> Result<Arc<[DirEntry]>, RepoError> {
+        if let Some(known) = self.state().kept.get(dir) {
+            return Ok(known.clone());
+        }
+        let kept: Arc<[DirEntry]> = self.kept_now(dir)?.into();
+        self.state().kept.insert(dir.to_owned(), kept.clone());
+        Ok(kept)
+    }
+
+    fn kept_now(&self, dir: &str) -> Result<Vec<DirEntry>, RepoError> {
+        let rules = self.rules(Path::new(dir))?;
         let docker = self.docker()?;
         let mut entries = Vec::new();
-        for raw in self.listing(Path::new(&dir))?.iter() {
+        for raw in self.listing(Path::new(dir))?.iter() {
             let Some(name) = raw.name.to_str() else {
                 continue;
             };
-            let path = join(&dir, name);
+            let path = join(dir, name);
             let directory = raw.kind == FileKind::Directory;
             if verdict(&docker, &rules, Path::new(&path), directory) == Verdict::Kept {
                 entries.push(DirEntry {
@@ -445,12 +466,12 @@ impl Repo {
         }
         let matcher = matcher(first, false)?;
         for entry in self
-            .list(dir)?
-            .into_iter()
+            .kept(dir)?
+            .iter()
             .filter(|entry| matcher.is_match(&entry.name))
         {
             if rest.is_empty() {
-                found.insert(entry.path);
+                found.insert(entry.path.clone());
             } else if entry.kind == FileKind::Directory {
                 self.glob_below(&entry.path, rest, found)?;
             }
@@ -485,7 +506,8 @@ impl Repo {
         let mut paths = Vec::new();
         let mut pending = vec![dir.to_owned()];
         while let Some(dir) = pending.pop() {
-            for entry in self.list(&dir)? {
+            // Not through the cache of names: the whole tree is kept once, as the result.
+            for entry in self.kept_now(&dir)? {
                 if entry.kind == FileKind::Directory {
                     pending.push(entry.path.clone());
                 }
@@ -566,7 +588,7 @@ impl Repo {
                 Listed::Absent => None,
                 Listed::Unknown => disk.kind(&path),
             },
-            Source::Memory(files) if files.contains_key(&path) => Some(FileKind::File),
+            Source::Memory(files) if files.contains_key(path.as_ref()) => Some(FileKind::File),
             Source::Memory(files) => {
                 let prefix = if path.is_empty() {
                     String::new()
@@ -582,13 +604,13 @@ impl Repo {
     /// What listings that were made say of a path: most markers are looked for in vain, and need not ask the system.
     fn listed(&self, path: &str) -> Listed {
         let state = self.state();
-        let mut dir = PathBuf::new();
+        let mut dir = 0;
         let mut kind = FileKind::Directory;
         for part in path.split('/').filter(|part| !part.is_empty()) {
             if kind != FileKind::Directory {
                 return Listed::Absent;
             }
-            let Some(names) = state.listings.get(&dir) else {
+            let Some(names) = state.listings.get(OsStr::new(&path[..dir])) else {
                 return Listed::Unknown;
             };
             let found = names.binary_search_by(|entry| entry.name.as_bytes().cmp(part.as_bytes()));
@@ -599,19 +621,17 @@ impl Repo {
             if kind == FileKind::Symlink {
                 return Listed::Unknown;
             }
-            dir.push(part);
+            dir += part.len() + usize::from(dir > 0);
         }
         Listed::Is(kind)
     }
 
     fn listing(&self, dir: &Path) -> Result<Arc<[RawEntry]>, RepoError> {
-        if let Some(known) = self.state().listings.get(dir) {
+        if let Some(known) = self.state().listings.get(dir.as_os_str()) {
             return Ok(known.clone());
         }
         let listing: Arc<[RawEntry]> = self.list_now(dir)?.into();
-        self.state()
-            .listings
-            .insert(dir.to_owned(), listing.clone());
+        self.state().listings.insert(dir.into(), listing.clone());
         Ok(listing)
     }
 
@@ -685,7 +705,7 @@ impl Repo {
 
     /// The .gitignore rules that hold in a directory: its own and those of every directory above.
     fn rules(&self, dir: &Path) -> Result<Arc<DirectoryRules>, RepoError> {
-        if let Some(known) = self.state().rules.get(dir) {
+        if let Some(known) = self.state().rules.get(dir.as_os_str()) {
             return Ok(known.clone());
         }
         let names = self.listing(dir)?;
@@ -698,7 +718,7 @@ impl Repo {
         dir: &Path,
         names: &[RawEntry],
     ) -> Result<Arc<DirectoryRules>, RepoError> {
-        if let Some(known) = self.state().rules.get(dir) {
+        if let Some(known) = self.state().rules.get(dir.as_os_str()) {
             return Ok(known.clone());
         }
         let above = match dir.parent() {
@@ -717,7 +737,7 @@ impl Repo {
             _ => None,
         };
         let rules = Arc::new(DirectoryRules::new(above, dir, text.as_deref()));
-        self.state().rules.insert(dir.to_owned(), rules.clone());
+        self.state().rules.insert(dir.into(), rules.clone());
         Ok(rules)
     }
 
@@ -824,9 +844,14 @@ fn matcher(pattern: &str, paths: bool) -> Result<globset::GlobSet, RepoError> {
 }
 
 /// The path without `.` and empty components; `None` when it is absolute or has `..`.
-fn normal(path: &str) -> Option<String> {
+fn normal(path: &str) -> Option<Cow<'_, str>> {
     if path.starts_with('/') || path.contains('\0') {
         return None;
+    }
+    // Most paths are the providers' own, and as they should be.
+    let odd = |part| matches!(part, "" | "." | "..");
+    if path.is_empty() || !path.split('/').any(odd) {
+        return Some(Cow::Borrowed(path));
     }
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -836,7 +861,7 @@ fn normal(path: &str) -> Option<String> {
             part => parts.push(part),
         }
     }
-    Some(parts.join("/"))
+    Some(Cow::Owned(parts.join("/")))
 }
 
 pub(crate) fn join(dir: &str, name: &str) -> String {

@@ -29,6 +29,10 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::NET_BIND_SERVICE)
     .union(CapabilitySet::SYS_CHROOT);
 
+/// Requests to a terminal, as the kernel numbers them: C libraries differ in the type of theirs.
+const TIOCSTI: u64 = 0x5412;
+const TIOCLINUX: u64 = 0x541C;
+
 /// Calls that fail with EPERM whatever their arguments.
 const DENIED: &[libc::c_long] = &[
     libc::SYS_acct,
@@ -160,8 +164,7 @@ fn denied_rules() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().map(|call| (*call, Vec::new())).collect();
     // The kernel reads 32 bits of the request and ignores the rest, so the filter does too.
-    let requests = [libc::TIOCSTI, libc::TIOCLINUX];
-    let requests = requests.map(|request| argument(1, SeccompCmpOp::Eq, request));
+    let requests = [TIOCSTI, TIOCLINUX].map(|request| argument(1, SeccompCmpOp::Eq, request));
     rules.insert(libc::SYS_ioctl, alternatives(requests)?);
     let families = [libc::AF_ALG, libc::AF_VSOCK, libc::AF_PACKET, libc::AF_KEY];
     let families =

@@ -136,7 +136,13 @@ pub fn loopback_up() -> io::Result<()> {
         request.ifr_name[0] = libc::c_char::try_from(b'l').unwrap_or(0);
         request.ifr_name[1] = libc::c_char::try_from(b'o').unwrap_or(0);
         request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP).unwrap_or(1);
-        let result = check(libc::ioctl(socket, libc::SIOCSIFFLAGS, &raw const request).into());
+        // Not `libc::ioctl`: C libraries differ in the type of its request.
+        let result = check(libc::syscall(
+            libc::SYS_ioctl,
+            socket,
+            libc::SIOCSIFFLAGS,
+            &raw const request,
+        ));
         libc::close(socket);
         result.map(drop)
     }
