@@ -11,8 +11,8 @@ use std::path::Path;
 use packwright_providers::PlanError;
 
 use crate::cache::CacheError;
-use crate::engine::EngineError;
 use crate::engine::docker::DaemonError;
+use crate::engine::{EngineError, Tail};
 use crate::environment::EnvironmentError;
 use crate::image::ImageError;
 use crate::pipeline::{PipelineError, SourceError};
@@ -314,9 +314,14 @@ impl From<PipelineError> for Failure {
                 carriage_return,
                 ..
             } => {
-                let hint = carriage_return.then_some(
-                    "a script has Windows line ends (CR LF): convert it with sed -i 's/\\r$//'",
-                );
+                let hint = if carriage_return {
+                    Some(
+                        "a script has Windows line ends (CR LF): convert it with sed -i 's/\\r$//'",
+                    )
+                } else {
+                    let cut = tail.len() == Tail::LINES;
+                    cut.then_some("these are the last lines; `packwright logs` prints all of them")
+                };
                 let mut failure = plain(50, hint);
                 failure.details.clone_from(tail);
                 failure
@@ -351,6 +356,26 @@ mod tests {
         assert!(
             hint.starts_with("/home/me/.cache/packwright/v1 may belong"),
             "{hint}"
+        );
+    }
+
+    #[test]
+    fn where_lines_of_a_failed_phase_are_left_out_it_is_told_where_they_are() {
+        let failure = |lines: usize| {
+            Failure::from(PipelineError::PhaseFailed {
+                phase: "install".to_owned(),
+                command: "npm ci".to_owned(),
+                exit: crate::engine::Exit::Code(1),
+                tail: vec!["npm error".to_owned(); lines],
+                carriage_return: false,
+            })
+        };
+        assert_eq!(failure(Tail::LINES - 1).hint, None);
+        assert!(
+            failure(Tail::LINES)
+                .hint
+                .unwrap()
+                .contains("packwright logs")
         );
     }
 

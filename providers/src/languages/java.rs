@@ -273,8 +273,13 @@ fn maven_program(models: &[Pom]) -> Program {
     }
     let silent = !models.is_empty() && !module.makes_program() && module.parent.is_none();
     let warning = silent.then(|| {
-        "pom.xml says of no class that it is the program: set mainClass in the manifest of maven-jar-plugin, or use a plugin that makes an executable jar"
-            .to_owned()
+        let reason = if module.ending() == "war" {
+            "pom.xml makes a war, which wants a servlet container: use a plugin that makes an executable war, such as Spring Boot's, or \
+             add a container to the app and say the start command that runs it"
+        } else {
+            "pom.xml says of no class that it is the program: set mainClass in the manifest of maven-jar-plugin, or use a plugin that makes an executable jar"
+        };
+        reason.to_owned()
     });
     Program {
         decision: Decision::new("start", jar.clone(), reason),

@@ -77,6 +77,16 @@ fn a_name_that_only_the_build_knows_is_found_by_the_shell() {
 }
 
 #[test]
+fn a_war_that_nothing_can_run_is_warned_of() {
+    let proposal = proposal(&[(
+        "pom.xml",
+        "<project><artifactId>a</artifactId><version>1</version><packaging>war</packaging></project>",
+    )]);
+    assert_eq!(proposal.started().0, "java $JAVA_OPTS -jar target/a-1.war");
+    assert!(proposal.warnings[0].contains("servlet container"));
+}
+
+#[test]
 fn the_wrapper_of_maven_is_made_executable_and_readable() {
     let properties = (
         ".mvn/wrapper/maven-wrapper.properties",
