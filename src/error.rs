@@ -17,6 +17,9 @@ use crate::environment::EnvironmentError;
 use crate::image::ImageError;
 use crate::pipeline::{PipelineError, SourceError};
 
+/// What helps when a file changed under a build.
+const STILL: &str = "build again when nothing writes to the folder";
+
 /// How a failure is told: an exit code, a hint, lines of detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -152,7 +155,7 @@ impl From<ImageError> for Failure {
                 let hint = foreign_hint(path, source);
                 return Self::new(60, &error, hint);
             }
-            ImageError::Changed(_) => (24, Some("build again when nothing writes to the folder")),
+            ImageError::Changed(_) => (24, Some(STILL)),
             ImageError::Io { .. }
             | ImageError::WhiteoutName(_)
             | ImageError::Malformed { .. }
@@ -203,11 +206,21 @@ impl From<DaemonError> for Failure {
             DaemonError::Certificates { .. }
             | DaemonError::Protocol(_)
             | DaemonError::Io { .. } => (37, None),
-            DaemonError::Build { tail, .. } => {
-                let mut failure = Self::new(50, &error, None);
+            DaemonError::Phase { tail, .. } | DaemonError::Build { tail, .. } => {
+                // What is no phase's makes the environment.
+                let phase = matches!(error, DaemonError::Phase { .. });
+                let mut failure = Self::new(if phase { 50 } else { 30 }, &error, None);
                 failure.details.clone_from(tail);
                 return failure;
             }
+            DaemonError::Changed(_) => (24, Some(STILL)),
+            DaemonError::Export(_) => (70, None),
+            DaemonError::Push { .. } => (
+                70,
+                Some(
+                    "passwords are those of Docker's own client: docker login REGISTRY; the name must begin with the registry",
+                ),
+            ),
             DaemonError::Interrupted => (130, None),
         };
         Self::new(code, &error, hint.map(str::to_owned))
@@ -305,9 +318,7 @@ impl From<PipelineError> for Failure {
                     "correct the start command, or add its package: --apt or start.aptPkgs; --no-error-without-start builds all the same",
                 ),
             ),
-            PipelineError::Source(SourceError::Changed(_)) => {
-                plain(24, Some("build again when nothing writes to the folder"))
-            }
+            PipelineError::Source(SourceError::Changed(_)) => plain(24, Some(STILL)),
             PipelineError::Source(_) => plain(24, None),
             PipelineError::PhaseFailed {
                 ref tail,

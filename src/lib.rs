@@ -10,5 +10,6 @@ pub mod image;
 pub mod interrupt;
 pub mod pipeline;
 pub mod report;
+pub mod stamp;
 pub mod unpack;
 pub mod whole;

@@ -351,7 +351,9 @@ impl Build<'_> {
             let step = Step::start(
                 self.report,
                 "postPackage",
-                format!("postPackage: {command}"),
+                self.options
+                    .secrets
+                    .mask(&format!("postPackage: {command}")),
             );
             run(command, step.name())?;
             step.finish(false, "");

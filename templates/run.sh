@@ -1,4 +1,4 @@
-# Runs one command of a phase with the secrets that are mounted, each in a variable of its name.
+# run.sh PHASE NUMBER COMMAND: runs one command of a phase with the secrets that are mounted, each in a variable of its name.
 __packwright_authorities=/run/packwright/ca-certificates.crt
 [ -e "$__packwright_authorities" ] || __packwright_authorities=/packwright/authorities.crt
 if [ -s "$__packwright_authorities" ]; then
@@ -12,4 +12,4 @@ for __packwright_file in /run/secrets/*; do
     export "${__packwright_file##*/}=$__packwright_value"
 done
 unset __packwright_authorities __packwright_name __packwright_file __packwright_value
-exec /bin/bash -c "$1"
+exec /bin/bash -c "$3"

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::daemon::{Daemon, LIMIT};
+use common::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -316,22 +317,6 @@ fn a_docker_engine_elsewhere_is_reached_over_tcp_and_over_tls() {
     assert_eq!(refused.code(), 37, "{refused}");
 }
 
-/// A registry on this machine, which ends with the value.
-fn registry(home: &Path) -> (common::Running, String) {
-    let address = format!("127.0.0.1:{}", common::free_port());
-    let folder = home.join("registry");
-    let settings = format!(
-        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n",
-        folder.display()
-    );
-    let file = home.join("registry.yml");
-    fs::write(&file, settings).unwrap();
-    let mut serving =
-        common::Running::start(Command::new("docker-registry").arg("serve").arg(file));
-    serving.wait_for_output("listening on", Duration::from_secs(30));
-    (serving, address)
-}
-
 #[test]
 fn a_second_docker_engine_takes_the_steps_that_the_first_one_pushed_with_its_image() {
     if !common::have("docker-registry") {
@@ -342,7 +327,8 @@ fn a_second_docker_engine_takes_the_steps_that_the_first_one_pushed_with_its_ima
     // Ends after this process, as the first one does.
     let second = Box::leak(Box::new(Daemon::start().unwrap()));
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (_serving, registry) = registry(home.path());
+    let serving = Registry::start(home.path(), None);
+    let registry = &serving.address;
     let name = format!("{registry}/app");
     let app = app("engines");
     let app = app.path().join("app");
@@ -404,7 +390,8 @@ fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_registry() {
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = |name: &str| home.path().join(name).display().to_string();
     make_certificates(home.path());
-    let (_serving, registry) = registry(home.path());
+    let serving = Registry::start(home.path(), None);
+    let registry = &serving.address;
     let settings =
         format!("[worker.oci]\nnetworkMode = \"host\"\n[registry.\"{registry}\"]\nhttp = true\n");
     fs::write(path("buildkitd.toml"), settings).unwrap();

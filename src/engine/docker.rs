@@ -11,9 +11,11 @@ mod buildkit;
 mod classic;
 mod context;
 mod credentials;
+mod failure;
 mod filesync;
 mod host;
 mod lines;
+mod news;
 mod output;
 mod progress;
 mod request;
@@ -21,6 +23,7 @@ mod session;
 mod stream;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -30,13 +33,16 @@ use crate::report::Stream;
 pub use api::{Engine, Loaded};
 pub use context::{ContextBody, ContextFile};
 pub use host::{Address, Host};
-pub use request::{DaemonOptions, Exported, ImageBuild, Typed, parse_typed};
+pub use request::{Commands, DaemonOptions, Exported, ImageBuild, Typed, parse_typed};
 
 /// Where Docker Engine listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 
 /// How long a buildkitd may take to say who it is.
-const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(15);
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+/// How often it is looked for signals.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// What a daemon says while it builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +127,19 @@ pub enum DaemonError {
     /// It answers what it should not.
     #[error("the daemon says: {0}")]
     Protocol(String),
-    /// A step failed.
+    /// A command of a phase failed.
+    #[error("phase {phase} failed with exit code {code}: {command}")]
+    Phase {
+        /// The phase.
+        phase: String,
+        /// The command.
+        command: String,
+        /// How it ended.
+        code: i32,
+        /// Its last lines.
+        tail: Vec<String>,
+    },
+    /// A step that is no phase's failed.
     #[error("the daemon could not build: {}{reason}", if step.is_empty() { String::new() } else { format!("{step}: ") })]
     Build {
         /// The step.
@@ -131,6 +149,20 @@ pub enum DaemonError {
         /// The step's last lines.
         tail: Vec<String>,
     },
+    /// The result, or the steps of a cache, did not get where they should be.
+    #[error("the builder could not deliver what it made: {0}")]
+    Export(String),
+    /// A registry does not take an image.
+    #[error("cannot push {name}: {reason}")]
+    Push {
+        /// The image's name.
+        name: String,
+        /// The daemon's reason.
+        reason: String,
+    },
+    /// A file of the app changed while it was sent.
+    #[error("{0} changed while it was read")]
+    Changed(PathBuf),
     /// The builder cannot do what the build needs.
     #[error("the builder cannot {0}")]
     Unable(String),
@@ -186,17 +218,44 @@ impl BuildKit {
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
     ) -> Result<String, DaemonError> {
-        wait(async {
+        wait(heard(interrupt, async {
             let stream = self.stream().await?;
-            buildkit::build(buildkit::Kind::Daemon(stream), build, interrupt, tell).await
-        })
+            buildkit::build(buildkit::Kind::Daemon(stream), build, tell).await
+        }))
     }
 }
 
-/// Runs what waits for the network to its end.
-fn wait<T>(
-    work: impl std::future::Future<Output = Result<T, DaemonError>>,
+/// Work that the first signal ends, wherever it is; a container that it may leave is its caller's business.
+async fn heard<T>(
+    interrupt: &Interrupt,
+    work: impl Future<Output = Result<T, DaemonError>>,
 ) -> Result<T, DaemonError> {
+    let _listening = interrupt.listen();
+    let raised = async {
+        while interrupt.count() == 0 {
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        () = raised => Err(DaemonError::Interrupted),
+    }
+}
+
+/// An error with its causes, each once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs what waits for the network to its end.
+fn wait<T>(work: impl Future<Output = Result<T, DaemonError>>) -> Result<T, DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

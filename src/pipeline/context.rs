@@ -336,9 +336,10 @@ pub fn source_files(source: &SourceTree) -> Result<Vec<ContextFile>, PipelineErr
         body: match &file.kind {
             SourceKind::Directory => ContextBody::Directory,
             SourceKind::Symlink(target) => ContextBody::Symlink(target.clone()),
-            SourceKind::File { .. } => ContextBody::Beneath {
+            SourceKind::File { stamp, .. } => ContextBody::Beneath {
                 folder: Arc::clone(source.folder()),
                 path: file.path.clone(),
+                stamp: *stamp,
             },
         },
     });

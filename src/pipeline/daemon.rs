@@ -13,13 +13,13 @@ use super::context::source_files;
 use super::dockerfile::{Dialect, FOLDER};
 use super::kept::Kept;
 use super::secrets::{Secret, fingerprint};
-use super::{Build, Built, PipelineError, authorities};
+use super::{Build, Built, PipelineError, SourceError, authorities, phases};
 use crate::engine::Exit;
 use crate::engine::docker::{
     BuildKit, DaemonError, DaemonOptions, Engine, Exported, ImageBuild, Loaded, Message,
 };
 use crate::image::WrittenImage;
-use crate::report::{Event, Step};
+use crate::report::{Event, Step, Stream};
 
 /// The daemon that builds.
 pub enum Builder {
@@ -29,6 +29,16 @@ pub enum Builder {
     Classic(Engine),
     /// buildkitd.
     BuildKit(BuildKit),
+}
+
+impl Builder {
+    /// Docker Engine, when it is one.
+    fn engine(&self) -> Option<&Engine> {
+        match self {
+            Self::Engine(engine) | Self::Classic(engine) => Some(engine),
+            Self::BuildKit(_) => None,
+        }
+    }
 }
 
 impl Build<'_> {
@@ -59,9 +69,18 @@ impl Build<'_> {
         if let Some(pem) = authorities::of_host().and_then(|path| std::fs::read(path).ok()) {
             secrets.insert(super::dockerfile::AUTHORITIES.to_owned(), pem);
         }
+        let pushing = builder
+            .engine()
+            .filter(|_| options.export == Exported::Registry);
+        let mut options = options.clone();
+        if pushing.is_some() {
+            // An engine's BuildKit pushes nothing without containerd's store; its images the engine pushes itself.
+            options.export = Exported::Engine;
+        }
         let request = ImageBuild {
             files,
             dockerfile: Path::new(FOLDER).join("Dockerfile"),
+            commands: context.dockerfile.commands,
             names: self.options.names.clone(),
             arguments,
             // Those of this build that a file can hold are in it.
@@ -73,10 +92,13 @@ impl Build<'_> {
         };
         let (digest, phases_run) = self.build_there(builder, request)?;
         if let Some(kept) = &kept {
-            kept.keep(phases_run);
+            kept.keep(phases_run)?;
         }
-        let image = self.describe(builder, options, digest)?;
-        self.smoke_test_there(builder, options, &context.plan)?;
+        let mut image = describe(builder, &options, digest)?;
+        self.smoke_test_there(builder, &image, &options, &context.plan)?;
+        if let Some(engine) = pushing {
+            image.manifest_digest = self.push_from(engine)?;
+        }
         let built = Built {
             image,
             names: self.options.names.clone(),
@@ -103,6 +125,7 @@ impl Build<'_> {
             .hooks
             .as_ref()
             .and_then(|hooks| hooks.post_package.as_ref());
+        let hooked = hooks.is_some_and(|hooks| !hooks.is_empty());
         if !self.options.destinations.is_empty() {
             return unable("write --output; say --docker-output, or build with --engine native");
         }
@@ -110,11 +133,17 @@ impl Build<'_> {
             Builder::Classic(_) if asks => {
                 unable("keep secrets from layers: it is the classic one, without BuildKit")
             }
-            Builder::Classic(_) if options.export != Exported::Engine => unable(
-                "write to elsewhere than Docker's own images: it is the classic one, without BuildKit",
+            Builder::Classic(_) if matches!(options.export, Exported::File { .. }) => unable(
+                "write files: it is the classic one, without BuildKit; leave out --docker-output, and say docker save",
             ),
-            Builder::BuildKit(_) if hooks.is_some_and(|hooks| !hooks.is_empty()) => {
-                unable("run postPackage hooks: it keeps no images")
+            Builder::BuildKit(_) if hooked => unable(
+                "run postPackage hooks: it keeps no images; leave out --buildkit-host, or the hooks",
+            ),
+            Builder::Engine(_) if hooked && matches!(options.export, Exported::File { .. }) => {
+                unable(
+                    "run postPackage hooks: with --docker-output the image is not among Docker's own; \
+                 leave out --docker-output, and say docker save",
+                )
             }
             Builder::Engine(_) | Builder::BuildKit(_) if limits => {
                 self.report.event(Event::Warning {
@@ -156,14 +185,16 @@ impl Build<'_> {
     ) -> Result<(String, usize), PipelineError> {
         let mut started: BTreeMap<String, (Instant, bool)> = BTreeMap::new();
         let mut ran = 0;
+        let mask = |text: &str| self.options.secrets.mask(text).into_owned();
         let mut tell = |message: Message| {
             let event = match message {
                 Message::Started { step, title, phase } => {
                     started.insert(step.clone(), (Instant::now(), phase));
+                    let title = mask(&title);
                     Event::StepStarted { step, title }
                 }
                 Message::Output { step, stream, line } => {
-                    let line = self.options.secrets.mask(&line).into_owned();
+                    let line = mask(&line);
                     Event::Output { step, stream, line }
                 }
                 Message::Finished { step, cached } => {
@@ -179,7 +210,9 @@ impl Build<'_> {
                     }
                 }
                 Message::Failed { step } => Event::StepFailed { step },
-                Message::Warning(message) => Event::Warning { message },
+                Message::Warning(message) => Event::Warning {
+                    message: mask(&message),
+                },
             };
             self.report.event(event);
         };
@@ -192,49 +225,41 @@ impl Build<'_> {
         Ok((digest, ran))
     }
 
+    /// A daemon's error in the words of the sandbox, where it has some, without secrets.
     fn masked(&self, error: DaemonError) -> PipelineError {
         let mask = |text: &str| self.options.secrets.mask(text).into_owned();
         match error {
+            DaemonError::Phase {
+                phase,
+                command,
+                code,
+                tail,
+            } => {
+                let tail = self.options.secrets.mask_all(&tail);
+                phases::phase_failed(&phase, &mask(&command), Exit::Code(code), tail)
+            }
             DaemonError::Build { step, reason, tail } => DaemonError::Build {
                 step: mask(&step),
                 reason: mask(&reason),
                 tail: self.options.secrets.mask_all(&tail),
-            },
-            other => other,
-        }
-        .into()
-    }
-
-    /// The image as the daemon knows it.
-    fn describe(
-        &self,
-        builder: &Builder,
-        options: &DaemonOptions,
-        digest: String,
-    ) -> Result<WrittenImage, PipelineError> {
-        let (id, size) = match (builder, &options.export, self.options.names.first()) {
-            (Builder::Engine(engine) | Builder::Classic(engine), Exported::Engine, Some(name)) => {
-                engine.describe(name)?
             }
-            _ => (digest, 0),
-        };
-        Ok(WrittenImage {
-            manifest_digest: id,
-            size,
-            unpacked_size: size,
-        })
+            .into(),
+            DaemonError::Export(reason) => DaemonError::Export(mask(&reason)).into(),
+            DaemonError::Protocol(reason) => DaemonError::Protocol(mask(&reason)).into(),
+            DaemonError::Changed(path) => SourceError::Changed(path).into(),
+            other => other.into(),
+        }
     }
 
     /// Runs the `postPackage` hooks in containers of the daemon's.
     fn smoke_test_there(
         &self,
         builder: &Builder,
+        image: &WrittenImage,
         options: &DaemonOptions,
         plan: &BuildPlan,
     ) -> Result<(), PipelineError> {
-        let (Builder::Engine(engine) | Builder::Classic(engine), Some(name)) =
-            (builder, self.options.names.first())
-        else {
+        let Some(engine) = builder.engine() else {
             return Ok(());
         };
         let network = options.network.as_deref();
@@ -246,18 +271,37 @@ impl Build<'_> {
                     line: self.options.secrets.mask(line).into_owned(),
                 });
             };
-            let (code, tail) = engine.run(name, command, network, self.interrupt, tell)?;
+            let id = &image.manifest_digest;
+            let (code, tail) = engine.run(id, command, network, self.interrupt, tell)?;
             if code == 0 {
                 return Ok(());
             }
-            Err(PipelineError::PhaseFailed {
-                phase: "postPackage".to_owned(),
-                command: command.to_owned(),
-                exit: Exit::Code(code),
-                tail: self.options.secrets.mask_all(&tail),
-                carriage_return: false,
-            })
+            let tail = self.options.secrets.mask_all(&tail);
+            Err(phases::phase_failed(
+                "postPackage",
+                &self.options.secrets.mask(command),
+                Exit::Code(code),
+                tail,
+            ))
         })
+    }
+
+    /// Has Docker Engine push the image by each of its names; the digest of the first.
+    fn push_from(&self, engine: &Engine) -> Result<String, PipelineError> {
+        let mut digests = Vec::new();
+        for name in &self.options.names {
+            let step = Step::start(self.report, "push", format!("push {name}"));
+            let tell = &mut |line: &str| {
+                self.report.event(Event::Output {
+                    step: step.name().to_owned(),
+                    stream: Stream::Stdout,
+                    line: line.to_owned(),
+                });
+            };
+            digests.push(engine.push(name, self.interrupt, tell)?);
+            step.finish(false, "");
+        }
+        Ok(digests.into_iter().next().unwrap_or_default())
     }
 
     /// Hands an image of the store to Docker Engine.
@@ -284,4 +328,21 @@ impl Build<'_> {
         step.finish(loaded == Loaded::Known, note);
         Ok(())
     }
+}
+
+/// The image as the daemon knows it. It is asked by what it built: a name may be another's by now.
+fn describe(
+    builder: &Builder,
+    options: &DaemonOptions,
+    digest: String,
+) -> Result<WrittenImage, PipelineError> {
+    let (id, size) = match builder.engine() {
+        Some(engine) if options.export == Exported::Engine => engine.describe(&digest)?,
+        _ => (digest, 0),
+    };
+    Ok(WrittenImage {
+        manifest_digest: id,
+        size,
+        unpacked_size: size,
+    })
 }

@@ -19,6 +19,7 @@ use super::source::SourceTree;
 use super::store::{Archives, Group};
 use super::{PipelineError, assemble, phases};
 use crate::cache::Key;
+use crate::engine::docker::Commands;
 use crate::environment::{Kit, KitPart, KitScript, RunTree};
 use quote::{can_be_quoted, is_name, quoted};
 pub use steps::{cache_id, secrets_argument};
@@ -59,6 +60,8 @@ pub struct Recipe<'a> {
 pub struct Dockerfile {
     /// The file.
     pub text: String,
+    /// The commands of phases in it.
+    pub commands: Commands,
     /// Build arguments that it needs: values with line breaks.
     pub arguments: BTreeMap<String, String>,
     /// Labels that the builder has to set.

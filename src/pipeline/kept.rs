@@ -93,13 +93,17 @@ impl<'a> Kept<'a> {
     }
 
     /// Writes the image anew. Without it the app's image is as good, so a failure is no error.
-    pub fn keep(&self, phases_run: usize) {
+    pub fn keep(&self, phases_run: usize) -> Result<(), PipelineError> {
         if phases_run == 0 && self.engine.describe(self.image).is_ok() {
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.run(KEEP, true) {
-            let message = format!("the image {} is not written: {error}", self.image);
-            self.build.report.event(Event::Warning { message });
+        match self.run(KEEP, true) {
+            Err(error) if self.build.interrupt.count() == 0 => {
+                let message = format!("the image {} is not written: {error}", self.image);
+                self.build.report.event(Event::Warning { message });
+                Ok(())
+            }
+            outcome => outcome,
         }
     }
 

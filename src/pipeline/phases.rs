@@ -191,6 +191,7 @@ impl<'a> State<'a> {
         };
         let key = self.step_key(&prepared, &source_key);
         let title = format!("{name}: {}", prepared.commands.join(" && "));
+        let title = self.build.options.secrets.mask(&title);
         let step = Step::start(self.build.report, format!("phase:{name}"), title);
         let found = if self.build.options.no_cache {
             None
@@ -348,7 +349,12 @@ impl<'a> State<'a> {
                 }
                 Ok(())
             }
-            Ok(outcome) => Err(phase_failed(phase, command, outcome.exit, tail)),
+            Ok(outcome) => Err(phase_failed(
+                phase,
+                &build.options.secrets.mask(command),
+                outcome.exit,
+                tail.last(Tail::LINES),
+            )),
             Err(error) => Err(error.into()),
         }
     }
@@ -402,8 +408,8 @@ pub fn variables(plan: &BuildPlan, roots: &Roots, path: &[String]) -> BTreeMap<S
     env
 }
 
-fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Tail) -> PipelineError {
-    let tail = tail.last(Tail::LINES);
+/// That a command failed, with its last lines.
+pub fn phase_failed(phase: &str, command: &str, exit: Exit, tail: Vec<String>) -> PipelineError {
     let carriage_return = tail
         .iter()
         .any(|line| line.contains("^M") || line.contains("\r': No such file"));

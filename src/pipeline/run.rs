@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::PipelineError;
+use super::phases::phase_failed;
 use crate::cache::{Cache, Key, Kind};
 use crate::engine::{Bind, Engine, EngineError, Exit, Job, Network, Streams, Tail};
 use crate::image::{ImageStore, RuntimeConfig};
@@ -81,13 +82,12 @@ impl Container<'_> {
         if outcome.exit.success() {
             return Ok(());
         }
-        Err(PipelineError::PhaseFailed {
-            phase: "postPackage".to_owned(),
-            command: command.to_owned(),
-            exit: outcome.exit,
-            tail: tail.last(Tail::LINES),
-            carriage_return: false,
-        })
+        Err(phase_failed(
+            "postPackage",
+            &secrets.mask(command),
+            outcome.exit,
+            tail.last(Tail::LINES),
+        ))
     }
 
     /// The image's layers as trees, bottom first, and its configuration.

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use thiserror::Error;
 
 use crate::cache::{Cache, CacheError, Key, KeyBuilder, Kind};
+use crate::stamp::Stamp;
 
 /// The app's folder in a root.
 pub const APP: &str = "app";
@@ -79,24 +80,6 @@ pub enum SourceKind {
     Directory,
     /// A symbolic link, never followed.
     Symlink(PathBuf),
-}
-
-/// Tells a changed file from an unchanged one without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(meta: &fs::Metadata) -> Self {
-        Self {
-            inode: meta.ino(),
-            size: meta.len(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-        }
-    }
 }
 
 /// The app's files, sorted by path.

@@ -11,17 +11,19 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
     WaitContainerOptions,
 };
-use bollard::{API_DEFAULT_VERSION, Docker, body_try_stream};
+use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt;
 
 use super::classic::{self, Classic};
-use super::context::write_archive;
+use super::context::{Witness, write_archive};
+use super::credentials::Credentials;
 use super::filesync::with_folders;
 use super::host::{Address, Host, Stream};
 use super::lines::Lines;
+use super::news::{self, Call};
 use super::request::ImageBuild;
 use super::stream::{Joined, written};
-use super::{DaemonError, Teller, buildkit, wait};
+use super::{DaemonError, Teller, buildkit, heard, wait};
 use crate::engine::Tail;
 use crate::interrupt::Interrupt;
 use crate::report;
@@ -105,12 +107,8 @@ impl Engine {
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
     ) -> Result<String, DaemonError> {
-        wait(buildkit::build(
-            buildkit::Kind::Engine(&self.host),
-            build,
-            interrupt,
-            tell,
-        ))
+        let kind = buildkit::Kind::Engine(&self.host);
+        wait(heard(interrupt, buildkit::build(kind, build, tell)))
     }
 
     /// Builds with the builder that was there before BuildKit.
@@ -120,24 +118,71 @@ impl Engine {
         interrupt: &Interrupt,
         tell: &mut Teller<'_>,
     ) -> Result<String, DaemonError> {
-        let options = classic::options(&build)?;
+        let target = classic::target(&build)?;
         let files = with_folders(build.files);
-        wait(async {
-            let body = body_try_stream(written(move |to| write_archive(&files, to)));
-            let mut news = self.docker.build_image(options, None, Some(body));
-            let mut classic = Classic::default();
-            while let Some(news) = next(&mut news, interrupt).await? {
-                match news {
-                    Ok(news) => classic.take(&news.stream.unwrap_or_default(), tell),
-                    Err(error) => return Err(classic.failure(&error, tell)),
+        let witness = Witness::default();
+        let heard_of = witness.clone();
+        let outcome = wait(heard(interrupt, async {
+            let call = Call {
+                target,
+                headers: vec![("Content-Type", "application/x-tar".to_owned())],
+                body: written(move |to| {
+                    let sent = write_archive(&files, to);
+                    sent.inspect_err(|error| heard_of.hear(error))
+                }),
+            };
+            let mut answer = call.ask(&self.host).await?;
+            let mut classic = Classic::of(build.commands);
+            let mut id = String::new();
+            while let Some(news) = answer.next().await? {
+                if let Some(fault) = news.error_detail {
+                    return Err(classic.failure(fault, tell));
                 }
+                classic.take(&news.stream.unwrap_or_default(), tell);
+                id = news.aux.and_then(|made| made.id).unwrap_or(id);
             }
             classic.end(tell);
-            for name in build.names.iter().skip(1) {
-                self.tag(&build.names[0], name).await?;
+            Ok(id)
+        }));
+        outcome.map_err(|error| witness.told(error))
+    }
+
+    /// Pushes an image of the daemon's to the registry that its name says; its digest there.
+    pub fn push(
+        &self,
+        name: &str,
+        interrupt: &Interrupt,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<String, DaemonError> {
+        let failed = |reason: String| DaemonError::Push {
+            name: name.to_owned(),
+            reason,
+        };
+        let (repository, tag) = split(name);
+        let tag: String = form_urlencoded::byte_serialize(tag.as_bytes()).collect();
+        let login = Credentials::discover(std::iter::once(name)).login(name);
+        wait(heard(interrupt, async {
+            let call = Call {
+                target: format!("/images/{repository}/push?tag={tag}"),
+                headers: vec![("X-Registry-Auth", login.header())],
+                body: news::nothing(),
+            };
+            let mut answer = call.ask(&self.host).await.map_err(|error| match error {
+                DaemonError::Protocol(reason) => failed(reason),
+                other => other,
+            })?;
+            let mut digest = String::new();
+            while let Some(news) = answer.next().await? {
+                if let Some(fault) = news.error_detail {
+                    return Err(failed(fault.message));
+                }
+                if let Some(line) = news.line() {
+                    tell(&line);
+                }
+                digest = news.aux.and_then(|made| made.digest).unwrap_or(digest);
             }
-            Ok(String::new())
-        })
+            Ok(digest)
+        }))
     }
 
     async fn tag(&self, image: &str, name: &str) -> Result<(), DaemonError> {
@@ -163,7 +208,7 @@ impl Engine {
     where
         W: FnOnce(usize, &mut dyn Write) -> std::io::Result<()> + Send + 'static,
     {
-        wait(async {
+        wait(heard(interrupt, async {
             if self.docker.inspect_image(id).await.is_ok() {
                 for name in names {
                     self.tag(id, name).await?;
@@ -178,11 +223,11 @@ impl Engine {
             let archive = written(move |to| write(known, to));
             let options = ImportImageOptions::default();
             let mut news = Box::pin(self.docker.import_image_stream(options, archive, None));
-            while let Some(news) = next(&mut news, interrupt).await? {
+            while let Some(news) = news.next().await {
                 news.map_err(|error| DaemonError::Protocol(error.to_string()))?;
             }
             Ok(Loaded::Sent { known })
-        })
+        }))
     }
 
     /// How many of the lowest layers some image of the daemon has.
@@ -237,13 +282,15 @@ impl Engine {
             }),
             ..ContainerCreateBody::default()
         };
+        // Whatever ends it, the container goes.
+        let _listening = interrupt.listen();
         wait(async {
             let created = self
                 .docker
                 .create_container(None::<CreateContainerOptions>, body)
                 .await;
             let id = created.map_err(protocol)?.id;
-            let outcome = self.follow(&id, interrupt, output).await;
+            let outcome = heard(interrupt, self.follow(&id, output)).await;
             let options = RemoveContainerOptionsBuilder::new()
                 .force(true)
                 .v(true)
@@ -257,7 +304,6 @@ impl Engine {
     async fn follow(
         &self,
         id: &str,
-        interrupt: &Interrupt,
         output: &mut (dyn FnMut(report::Stream, &str) + Send),
     ) -> Result<(i32, Vec<String>), DaemonError> {
         let started = self
@@ -272,7 +318,7 @@ impl Engine {
             .build();
         let mut logs = self.docker.logs(id, Some(options));
         let (mut lines, mut tail) = (Lines::default(), Tail::default());
-        while let Some(log) = next(&mut logs, interrupt).await? {
+        while let Some(log) = logs.next().await {
             let log = log.map_err(protocol)?;
             let stream = match log {
                 LogOutput::StdErr { .. } => report::Stream::Stderr,
@@ -288,7 +334,7 @@ impl Engine {
             tail.push(line);
         });
         let mut ends = self.docker.wait_container(id, None::<WaitContainerOptions>);
-        let code = match next(&mut ends, interrupt).await? {
+        let code = match ends.next().await {
             Some(Ok(end)) => end.status_code,
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
             Some(Err(error)) => return Err(protocol(error)),
@@ -366,21 +412,6 @@ fn client(host: &Host) -> Result<Docker, DaemonError> {
         host: host.text.clone(),
         reason: error.to_string(),
     })
-}
-
-/// The next of a stream of news, unless a signal asks for the end.
-async fn next<T>(
-    news: &mut (impl futures_util::Stream<Item = T> + Unpin),
-    interrupt: &Interrupt,
-) -> Result<Option<T>, DaemonError> {
-    loop {
-        if interrupt.count() > 0 {
-            return Err(DaemonError::Interrupted);
-        }
-        if let Ok(next) = tokio::time::timeout(Duration::from_millis(100), news.next()).await {
-            return Ok(next);
-        }
-    }
 }
 
 /// Repository and tag of a name.

@@ -18,14 +18,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 use super::credentials::Credentials;
+use super::failure::Details;
 use super::filesync::ContextServer;
 use super::host::{Host, Stream};
 use super::output::Output;
 use super::progress::Progress;
 use super::request::{Exported, ImageBuild};
 use super::session::{self, Session};
-use super::{DaemonError, Message, Teller};
-use crate::interrupt::Interrupt;
+use super::{DaemonError, Message, Teller, chain};
 
 /// The largest message that BuildKit itself sends.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -45,7 +45,6 @@ pub(super) enum Kind<'a> {
 pub(super) async fn build(
     kind: Kind<'_>,
     mut build: ImageBuild,
-    interrupt: &Interrupt,
     tell: &mut Teller<'_>,
 ) -> Result<String, DaemonError> {
     let id = new_id();
@@ -54,8 +53,10 @@ pub(super) async fn build(
         context: ContextServer::new(std::mem::take(&mut build.files), &build.dockerfile)?,
         secrets: std::mem::take(&mut build.secrets),
         credentials: Credentials::discover(build.images()),
-        output: output.as_ref().map(Output::place),
+        output: output.as_ref().map(Output::file).transpose()?,
     };
+    let progress = Progress::of(std::mem::take(&mut build.commands));
+    let witness = session.context.witness();
     let methods = session::methods(session.output.is_some());
     let (channel, serving) = match kind {
         Kind::Engine(host) => {
@@ -104,11 +105,11 @@ pub(super) async fn build(
         .await
         .map_err(|status| told(&status))?
         .into_inner();
-    let outcome = follow(solving, watching, interrupt, tell).await;
+    let outcome = follow(solving, watching, progress, tell).await;
     // A build that was left ends with its call.
     end.abort();
     serving.abort();
-    let digest = outcome?;
+    let digest = outcome.map_err(|error| witness.told(error))?;
     output.map_or(Ok(()), Output::finish)?;
     Ok(digest)
 }
@@ -313,16 +314,12 @@ fn exporter(build: &ImageBuild) -> (String, HashMap<String, String>) {
 async fn follow(
     mut solving: tokio::task::JoinHandle<Result<String, tonic::Status>>,
     mut watching: tonic::Streaming<StatusResponse>,
-    interrupt: &Interrupt,
+    mut progress: Progress,
     tell: &mut Teller<'_>,
 ) -> Result<String, DaemonError> {
-    let mut progress = Progress::default();
     let mut ended = None;
     let mut watched = true;
     loop {
-        if interrupt.count() > 0 {
-            return Err(DaemonError::Interrupted);
-        }
         tokio::select! {
             outcome = &mut solving, if ended.is_none() => ended = Some(
                 outcome.unwrap_or_else(|error| Err(tonic::Status::internal(error.to_string()))),
@@ -336,13 +333,12 @@ async fn follow(
                 }
                 None => watched = false,
             },
-            () = tokio::time::sleep(Duration::from_millis(100)), if ended.is_none() => {}
             () = tokio::time::sleep(LAST_WORDS), if ended.is_some() => watched = false,
         }
         if let (Some(outcome), false) = (&ended, watched) {
             return match outcome {
                 Ok(digest) => Ok(digest.clone()),
-                Err(status) => Err(progress.failure(status.message())),
+                Err(status) => Err(progress.failure(&Details::of(status), status.message())),
             };
         }
     }
@@ -350,18 +346,6 @@ async fn follow(
 
 fn told(status: &tonic::Status) -> DaemonError {
     DaemonError::Protocol(status.message().to_owned())
-}
-
-/// An error with its causes, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// A name that nobody else has: random, since daemons are shared.

@@ -1,114 +1,131 @@
 //! The builder that Docker had before BuildKit: what it is told, and its text taken apart into steps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use bollard::query_parameters::BuildImageOptions;
-
-use super::request::ImageBuild;
-use super::{DaemonError, Message, Teller, progress};
+use super::lines::Lines;
+use super::news::Fault;
+use super::progress::{Names, Title};
+use super::request::{Commands, ImageBuild};
+use super::{DaemonError, Message, Teller};
 use crate::engine::Tail;
-use crate::report;
+use crate::report::Stream;
 
-/// A build as the classic builder is asked for it.
-pub(super) fn options(build: &ImageBuild) -> Result<BuildImageOptions, DaemonError> {
-    let small = |flag: &'static str, number: Option<i64>| match number.map(i32::try_from) {
-        None => Ok(None),
-        Some(Ok(number)) => Ok(Some(number)),
-        Some(Err(_)) => Err(DaemonError::Argument {
-            flag,
-            text: number.unwrap_or_default().to_string(),
-            reason: "the classic builder takes less than 2 GiB".to_owned(),
-        }),
-    };
-    let pairs = |map: &BTreeMap<String, String>| -> HashMap<String, String> {
-        map.clone().into_iter().collect()
-    };
-    Ok(BuildImageOptions {
-        dockerfile: build.dockerfile.to_string_lossy().into_owned(),
-        t: build.names.first().cloned(),
-        extrahosts: (!build.options.add_hosts.is_empty())
-            .then(|| build.options.add_hosts.join(",")),
-        nocache: build.no_cache,
-        cachefrom: registries(build),
-        memory: small("--memory", build.options.memory)?,
-        cpuquota: small("--cpu-quota", build.options.cpu_quota)?,
-        buildargs: Some(pairs(&build.arguments)),
-        labels: Some(pairs(&build.labels)),
-        networkmode: build.options.network.clone(),
-        platform: build.options.platform.clone().unwrap_or_default(),
-        forcerm: true,
-        ..BuildImageOptions::default()
-    })
-}
+const PATH: &str = "/build?";
 
-fn registries(build: &ImageBuild) -> Option<Vec<String>> {
-    let references = build
-        .options
+/// The path and query of the call that builds, as `docker build` has them; what the builder cannot do is refused.
+pub(super) fn target(build: &ImageBuild) -> Result<String, DaemonError> {
+    let options = &build.options;
+    let unable = |what: String| {
+        let why = "it is the classic one, without BuildKit";
+        Err(DaemonError::Unable(format!("{what}: {why}")))
+    };
+    if !options.cache_to.is_empty() {
+        return unable("keep steps for others, as --cache-to and --inline-cache ask".to_owned());
+    }
+    if let Some((kind, _)) = options
         .cache_from
         .iter()
-        .filter_map(|(_, attributes)| attributes.get("ref").cloned());
-    let references: Vec<String> = references.collect();
-    (!references.is_empty()).then_some(references)
+        .find(|(kind, _)| kind != "registry")
+    {
+        return unable(format!("find steps in type={kind}, as --cache-from asks"));
+    }
+    let caches = options.cache_from.iter();
+    let caches: Vec<&String> = caches.filter_map(|(_, with)| with.get("ref")).collect();
+    let json = |map: &BTreeMap<String, String>| serde_json::to_string(map).unwrap_or_default();
+    let number = |number: Option<i64>| number.map(|number| number.to_string());
+    let mut query = form_urlencoded::Serializer::for_suffix(PATH.to_owned(), PATH.len());
+    query
+        .append_pair("dockerfile", &build.dockerfile.to_string_lossy())
+        .append_pair("buildargs", &json(&build.arguments))
+        .append_pair("labels", &json(&build.labels))
+        .append_pair("rm", "1")
+        .append_pair("forcerm", "1");
+    // Each is a parameter of its own: the daemon takes no lists in one.
+    query.extend_pairs(build.names.iter().map(|name| ("t", name)));
+    query.extend_pairs(options.add_hosts.iter().map(|host| ("extrahosts", host)));
+    let optional = [
+        ("nocache", build.no_cache.then(|| "1".to_owned())),
+        (
+            "cachefrom",
+            (!caches.is_empty()).then(|| serde_json::json!(caches).to_string()),
+        ),
+        ("memory", number(options.memory)),
+        ("cpuquota", number(options.cpu_quota)),
+        ("networkmode", options.network.clone()),
+        ("platform", options.platform.clone()),
+    ];
+    query.extend_pairs(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    Ok(query.finish())
 }
+
+/// Begins lines that are the builder's own.
+const OWN: [&str; 2] = [" ---> ", "Removing intermediate container "];
 
 /// The classic builder's text, taken apart into steps.
 #[derive(Default)]
 pub(super) struct Classic {
+    commands: Commands,
     step: Option<String>,
-    title: String,
+    title: Title,
     cached: bool,
-    rest: String,
     tail: Tail,
     seen: BTreeSet<String>,
+    names: Names,
+    lines: Lines,
 }
 
 impl Classic {
-    pub(super) fn take(&mut self, text: &str, tell: &mut Teller<'_>) {
-        self.rest += text;
-        while let Some(end) = self.rest.find('\n') {
-            let line: String = self.rest.drain(..=end).collect();
-            self.line(line.trim_end(), tell);
+    pub(super) fn of(commands: Commands) -> Self {
+        Self {
+            commands,
+            ..Self::default()
         }
     }
 
+    pub(super) fn take(&mut self, text: &str, tell: &mut Teller<'_>) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.take(Stream::Stdout, text.as_bytes(), &mut |line| {
+            self.line(line, tell);
+        });
+        self.lines = lines;
+    }
+
     fn line(&mut self, line: &str, tell: &mut Teller<'_>) {
+        let line = line.trim_end();
         if let Some((number, instruction)) = line
             .strip_prefix("Step ")
             .and_then(|line| line.split_once(" : "))
         {
-            self.end(tell);
-            let step = format!("step {number}");
-            if self.seen.insert(step.clone()) {
-                let command = progress::command(instruction);
-                let phase = command.is_some();
-                self.title = command.unwrap_or_else(|| instruction.chars().take(160).collect());
+            self.finish_step(tell);
+            let place = format!("step {number}");
+            if self.seen.insert(place.clone()) {
+                self.title = Title::of(instruction, &self.commands);
+                let step = self.names.of(&self.title, &place);
                 self.cached = false;
                 self.tail = Tail::default();
-                let title = self.title.clone();
-                tell(Message::Started {
-                    step: step.clone(),
-                    title,
-                    phase,
-                });
+                tell(self.title.started(&step));
                 self.step = Some(step);
             }
         } else if line == " ---> Using cache" {
             self.cached = true;
         } else if let Some(step) = &self.step
-            && !line.starts_with(" ---> ")
+            && !OWN.iter().any(|own| line.starts_with(own))
             && !line.is_empty()
         {
             self.tail.push(line);
-            let stream = report::Stream::Stdout;
             tell(Message::Output {
                 step: step.clone(),
-                stream,
+                stream: Stream::Stdout,
                 line: line.to_owned(),
             });
         }
     }
 
-    pub(super) fn end(&mut self, tell: &mut Teller<'_>) {
+    fn finish_step(&mut self, tell: &mut Teller<'_>) {
         if let Some(step) = self.step.take() {
             tell(Message::Finished {
                 step,
@@ -117,25 +134,97 @@ impl Classic {
         }
     }
 
-    pub(super) fn failure(
-        &mut self,
-        error: &bollard::errors::Error,
-        tell: &mut Teller<'_>,
-    ) -> DaemonError {
+    /// Tells what has no end of a line.
+    fn rest(&mut self, tell: &mut Teller<'_>) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.end(&mut |_, line| self.line(line, tell));
+    }
+
+    pub(super) fn end(&mut self, tell: &mut Teller<'_>) {
+        self.rest(tell);
+        self.finish_step(tell);
+    }
+
+    /// Why the build failed; a code other than 0 is that of the step's command.
+    pub(super) fn failure(mut self, fault: Fault, tell: &mut Teller<'_>) -> DaemonError {
+        self.rest(tell);
         if let Some(step) = self.step.take() {
             tell(Message::Failed { step });
         }
-        DaemonError::Build {
-            step: std::mem::take(&mut self.title),
-            reason: error.to_string(),
-            tail: std::mem::take(&mut self.tail).last(Tail::LINES),
-        }
+        let code = Some(fault.code).filter(|code| *code != 0);
+        self.title.failure(code, fault.message, self.tail)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::docker::request::parse_typed;
+
+    #[test]
+    fn each_host_and_name_is_a_parameter_of_its_own() {
+        let mut build = ImageBuild {
+            dockerfile: "a/Dockerfile".into(),
+            names: vec!["one".to_owned(), "two:2".to_owned()],
+            ..ImageBuild::default()
+        };
+        build.options.add_hosts = vec!["a:10.0.0.1".to_owned(), "b:::1".to_owned()];
+        build.options.memory = Some(4 << 30);
+        let target = target(&build).unwrap();
+        for part in [
+            "/build?dockerfile=a%2FDockerfile&",
+            "&t=one&t=two%3A2&extrahosts=a%3A10.0.0.1&extrahosts=b%3A%3A%3A1&",
+            "memory=4294967296",
+        ] {
+            assert!(target.contains(part), "{target}");
+        }
+    }
+
+    #[test]
+    fn caches_that_the_builder_does_not_know_are_refused() {
+        let mut build = ImageBuild::default();
+        build.options.cache_from = vec![parse_typed("--cache-from", "a.test/b").unwrap()];
+        assert!(
+            target(&build)
+                .unwrap()
+                .contains("cachefrom=%5B%22a.test%2Fb%22%5D")
+        );
+        build.options.cache_from = vec![parse_typed("--cache-from", "type=local,src=x").unwrap()];
+        assert!(
+            target(&build)
+                .unwrap_err()
+                .to_string()
+                .contains("type=local")
+        );
+        build.options = crate::engine::docker::DaemonOptions {
+            cache_to: vec![("inline".to_owned(), BTreeMap::new())],
+            ..Default::default()
+        };
+        let refused = target(&build).unwrap_err().to_string();
+        assert!(refused.contains("--inline-cache"), "{refused}");
+    }
+
+    #[test]
+    fn a_failed_command_is_told_with_its_phase_and_code() {
+        let commands = Commands::from([("build".to_owned(), vec!["make all".to_owned()])]);
+        let mut classic = Classic::of(commands);
+        let mut told = Vec::new();
+        let text = "Step 1/1 : RUN [\"/bin/bash\", \"/packwright/run.sh\", \"build\", \"0\", \"make all\"]\n ---> Running in 0\nno";
+        classic.take(text, &mut |message| told.push(message));
+        let fault = Fault {
+            code: 3,
+            message: "returned a non-zero code: 3".to_owned(),
+        };
+        let failed = classic.failure(fault, &mut |message| told.push(message));
+        assert!(matches!(
+            failed,
+            DaemonError::Phase { phase, command, code: 3, tail } if phase == "build" && command == "make all" && tail == ["no"]
+        ));
+        assert!(
+            matches!(&told[0], Message::Started { title, phase: true, .. } if title == "build: make all")
+        );
+        assert!(matches!(&told[2], Message::Failed { .. }), "{told:?}");
+    }
 
     #[test]
     fn the_classic_builders_text_is_taken_apart() {
@@ -150,17 +239,17 @@ mod tests {
             told[3..],
             [
                 Message::Started {
-                    step: step("step 2/2"),
+                    step: step("root:step 2/2"),
                     title: step("RUN x"),
                     phase: false
                 },
                 Message::Output {
-                    step: step("step 2/2"),
-                    stream: report::Stream::Stdout,
+                    step: step("root:step 2/2"),
+                    stream: Stream::Stdout,
                     line: step("hello")
                 },
                 Message::Finished {
-                    step: step("step 2/2"),
+                    step: step("root:step 2/2"),
                     cached: true
                 },
             ]

@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use super::DaemonError;
+use crate::stamp::{Changed, Stamp, Unchanged};
 
 /// One entry of a build context.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub enum ContextBody {
         folder: Arc<OwnedFd>,
         /// The path below it.
         path: PathBuf,
+        /// It must be as it was then.
+        stamp: Stamp,
     },
 }
 
@@ -50,20 +55,43 @@ impl ContextFile {
                 return Ok((Box::new(Cursor::new(bytes.clone())), bytes.len() as u64));
             }
             ContextBody::File(path) => File::open(path)?,
-            ContextBody::Beneath { folder, path } => {
+            ContextBody::Beneath {
+                folder,
+                path,
+                stamp,
+            } => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-                File::from(rustix::fs::openat2(
-                    folder,
-                    path,
-                    flags,
-                    Mode::empty(),
-                    resolve,
-                )?)
+                let file = rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve)?;
+                let file = Unchanged::new(file.into(), *stamp, path)?;
+                return Ok((Box::new(file), stamp.size()));
             }
         };
         let size = file.metadata()?.len();
         Ok((Box::new(file), size))
+    }
+}
+
+/// Remembers which file changed while it was sent: daemons pass errors on as text, if at all.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Witness(Arc<OnceLock<PathBuf>>);
+
+impl Witness {
+    /// Hears an error about a context's file.
+    pub(super) fn hear(&self, error: &io::Error) {
+        let inner = error.get_ref().and_then(|error| error.downcast_ref());
+        if let Some(Changed(path)) = inner {
+            // The first one is enough.
+            let _ = self.0.set(path.clone());
+        }
+    }
+
+    /// Whatever a changed file made fail, the change is what happened.
+    pub(super) fn told(&self, error: DaemonError) -> DaemonError {
+        match self.0.get() {
+            Some(path) => DaemonError::Changed(path.clone()),
+            None => error,
+        }
     }
 }
 

@@ -10,8 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use super::news::Login;
+
 /// The registry that Docker means when none is named is known under this name in its configuration.
 const DOCKERS_OWN: &str = "https://index.docker.io/v1/";
+
+/// What credential helpers call the user of a token.
+const TOKEN: &str = "<token>";
 
 /// What `config.json` says of credentials.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,6 +36,8 @@ struct Entry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
+    /// In place of a password.
+    identitytoken: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +66,23 @@ impl Credentials {
         self
     }
 
-    /// User and password for exactly this host; both empty when there are none.
+    /// Who pushes an image.
+    pub(super) fn login(&self, image: &str) -> Login {
+        let registry = key(registry_of(image));
+        let (username, secret) = self.of(registry);
+        let (password, token) = match username.as_str() {
+            "" => (String::new(), secret),
+            _ => (secret, String::new()),
+        };
+        Login {
+            username,
+            password,
+            token,
+            server: registry.to_owned(),
+        }
+    }
+
+    /// User and password for exactly this host; a token has no user, and both are empty when there are none.
     pub(super) fn of(&self, host: &str) -> (String, String) {
         let key = key(host);
         if !self.allowed.contains(key) {
@@ -68,7 +91,10 @@ impl Credentials {
         if let Some(helper) = self.cred_helpers.get(key).or(self.creds_store.as_ref())
             && let Some(answer) = ask(helper, key)
         {
-            return (answer.username, answer.secret);
+            return match answer.username.as_str() {
+                TOKEN => (String::new(), answer.secret),
+                _ => (answer.username, answer.secret),
+            };
         }
         let named = |name: &String| {
             let plain = name
@@ -99,6 +125,13 @@ fn registry_of(image: &str) -> &str {
 
 impl Entry {
     fn pair(&self) -> (String, String) {
+        if let Some(token) = self
+            .identitytoken
+            .as_ref()
+            .filter(|token| !token.is_empty())
+        {
+            return (String::new(), token.clone());
+        }
         let decoded = self
             .auth
             .as_ref()
@@ -149,6 +182,23 @@ mod tests {
         assert_eq!(credentials.of("a.test:5000"), pair("user", "pa:ss"));
         assert_eq!(credentials.of("b.test"), pair("u", "p"));
         assert_eq!(credentials.of("a.test"), pair("", ""));
+    }
+
+    #[test]
+    fn a_push_logs_in_by_password_or_by_token() {
+        let text = r#"{"auths":{"a.test":{"username":"u","password":"p"},"b.test":{"auth":"dTpw","identitytoken":"t"}}}"#;
+        let login = |image: &str| {
+            let read: Credentials = serde_json::from_str(text).unwrap();
+            let login = read.limited_to(std::iter::once(image)).login(image);
+            (login.username, login.password, login.token, login.server)
+        };
+        let texts = |texts: [&str; 4]| {
+            let [a, b, c, d] = texts.map(str::to_owned);
+            (a, b, c, d)
+        };
+        assert_eq!(login("a.test/x:1"), texts(["u", "p", "", "a.test"]));
+        assert_eq!(login("b.test/x"), texts(["", "", "t", "b.test"]));
+        assert_eq!(login("c.test/x"), texts(["", "", "", "c.test"]));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::DaemonError;
-use super::context::{ContextBody, ContextFile};
+use super::context::{ContextBody, ContextFile, Witness};
 
 /// Bytes of one message; gRPC allows four million.
 const CHUNK: usize = 256 << 10;
@@ -37,6 +37,7 @@ const GO_SPECIAL: [(u32, u32); 3] = [(0o4000, 1 << 23), (0o2000, 1 << 22), (0o10
 pub(super) struct ContextServer {
     files: Arc<Vec<ContextFile>>,
     dockerfile: PathBuf,
+    witness: Witness,
 }
 
 type Packets = Pin<Box<dyn Stream<Item = Result<Packet, Status>> + Send>>;
@@ -59,7 +60,13 @@ impl ContextServer {
         Ok(Self {
             files: Arc::new(with_folders(files)),
             dockerfile: dockerfile.to_owned(),
+            witness: Witness::default(),
         })
+    }
+
+    /// Knows of files that changed.
+    pub(super) fn witness(&self) -> Witness {
+        self.witness.clone()
     }
 
     /// What a request is about: its folder's name and the paths that it is limited to.
@@ -107,8 +114,9 @@ impl FileSync for ContextServer {
     ) -> Result<Response<Packets>, Status> {
         let files = self.asked(request.metadata());
         let (sender, receiver) = mpsc::channel(16);
+        let witness = self.witness.clone();
         tokio::spawn(async move {
-            if let Err(status) = send(files, request.into_inner(), &sender).await {
+            if let Err(status) = send(files, request.into_inner(), &sender, &witness).await {
                 // The daemon may be gone already.
                 let _ = sender.send(Err(status)).await;
             }
@@ -127,6 +135,7 @@ async fn send(
     files: Vec<ContextFile>,
     mut incoming: Streaming<Packet>,
     sender: &Sender,
+    witness: &Witness,
 ) -> Result<(), Status> {
     let gone = |_| Status::cancelled("the daemon went away");
     let announced = files.clone();
@@ -179,7 +188,7 @@ async fn send(
             let Some(file) = files.get(index) else {
                 return Err(Status::invalid_argument("there is no such file"));
             };
-            send_file(number, file, sender).await?;
+            send_file(number, file, sender, witness).await?;
         }
         Ok(())
     };
@@ -192,9 +201,15 @@ async fn send(
     sender.send(Ok(end)).await.map_err(gone)
 }
 
-async fn send_file(number: u32, file: &ContextFile, sender: &Sender) -> Result<(), Status> {
+async fn send_file(
+    number: u32,
+    file: &ContextFile,
+    sender: &Sender,
+    witness: &Witness,
+) -> Result<(), Status> {
     let file = file.clone();
     let sender = sender.clone();
+    let witness = witness.clone();
     blocking(move || {
         let data = |data: Vec<u8>| Packet {
             r#type: PacketType::PacketData.into(),
@@ -202,13 +217,18 @@ async fn send_file(number: u32, file: &ContextFile, sender: &Sender) -> Result<(
             data,
             ..Packet::default()
         };
-        let (mut content, _) = file.open()?;
+        let heard = |error| {
+            witness.hear(&error);
+            error
+        };
+        let (mut content, _) = file.open().map_err(heard)?;
         loop {
             let mut chunk = Vec::with_capacity(CHUNK);
             content
                 .by_ref()
                 .take(CHUNK as u64)
-                .read_to_end(&mut chunk)?;
+                .read_to_end(&mut chunk)
+                .map_err(heard)?;
             let last = chunk.is_empty();
             if sender.blocking_send(Ok(data(chunk))).is_err() || last {
                 return Ok(());
@@ -258,11 +278,10 @@ fn stat(file: &ContextFile) -> std::io::Result<Stat> {
             stat.size = i64::try_from(path.metadata()?.len()).unwrap_or(i64::MAX);
             stat.mod_time = 315_532_800 * 1_000_000_000;
         }
-        ContextBody::Beneath { folder, path } => {
-            let meta = rustix::fs::statat(folder, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
-            stat.size = meta.st_size;
-            let nanoseconds = i64::try_from(meta.st_mtime_nsec).unwrap_or(0);
-            stat.mod_time = meta.st_mtime * 1_000_000_000 + nanoseconds;
+        // What a daemon has of it from an earlier build is as it was then, whatever it is now.
+        ContextBody::Beneath { stamp, .. } => {
+            stat.size = i64::try_from(stamp.size()).unwrap_or(i64::MAX);
+            stat.mod_time = stamp.modified();
         }
     }
     Ok(stat)

@@ -46,9 +46,12 @@ impl Output {
         if kind == FOLDER { "tar" } else { kind }
     }
 
-    /// The file that the daemon writes to.
-    pub(super) fn place(&self) -> PathBuf {
-        self.staged.path().to_owned()
+    /// The file that the daemon writes to, open: a name could come back after its file is gone.
+    pub(super) fn file(&self) -> Result<fs::File, DaemonError> {
+        self.staged
+            .as_file()
+            .try_clone()
+            .map_err(failed(&self.path))
     }
 
     /// Puts what the daemon wrote where it shall be.
@@ -83,6 +86,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> DaemonError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn output(kind: &str, path: &Path) -> Output {
         let export = Exported::File {
@@ -98,11 +102,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("image.tar");
         let left = output("oci", &path);
-        fs::write(left.place(), "half").unwrap();
+        left.file().unwrap().write_all(b"half").unwrap();
         drop(left);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
         let done = output("oci", &path);
-        fs::write(done.place(), "whole").unwrap();
+        done.file().unwrap().write_all(b"whole").unwrap();
         done.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
     }
@@ -121,7 +125,7 @@ mod tests {
             .unwrap();
         let good = archive.into_inner().unwrap();
         let done = output(FOLDER, &path);
-        fs::write(done.place(), &good).unwrap();
+        done.file().unwrap().write_all(&good).unwrap();
         done.finish().unwrap();
         assert_eq!(fs::read_to_string(path.join("app/x")).unwrap(), "hi");
         // A name that leads out is refused.
@@ -141,7 +145,7 @@ mod tests {
             .sum();
         bad[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         let refused = output(FOLDER, &path);
-        fs::write(refused.place(), &bad).unwrap();
+        refused.file().unwrap().write_all(&bad).unwrap();
         assert!(refused.finish().is_err());
         assert!(!home.path().join("a/x").exists());
     }

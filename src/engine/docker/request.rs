@@ -9,6 +9,9 @@ use super::context::ContextFile;
 /// A cache or an output in BuildKit's own words: its type, and everything else.
 pub type Typed = (String, BTreeMap<String, String>);
 
+/// The commands of each phase, in the order of the Dockerfile, where they have numbers.
+pub type Commands = BTreeMap<String, Vec<String>>;
+
 /// What a daemon is told beyond the plan.
 #[derive(Debug, Clone, Default)]
 pub struct DaemonOptions {
@@ -39,6 +42,8 @@ pub struct ImageBuild {
     pub files: Vec<ContextFile>,
     /// The file with the instructions, relative to the context.
     pub dockerfile: PathBuf,
+    /// What of it are commands of phases.
+    pub commands: Commands,
     /// Names of the image.
     pub names: Vec<String>,
     /// Build arguments.

@@ -3,10 +3,9 @@
 //! The daemon calls back over the connection that we opened, so roles are turned round: we serve.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ pub(super) struct Session {
     pub secrets: BTreeMap<String, Vec<u8>>,
     pub credentials: Credentials,
     /// Where the daemon's output goes, when it has one.
-    pub output: Option<PathBuf>,
+    pub output: Option<File>,
 }
 
 /// The calls that are offered, as the daemon is told of them.
@@ -78,8 +77,8 @@ impl Session {
             .add_service(SecretsServer::new(SecretValues(Arc::new(self.secrets))))
             .add_service(AuthServer::new(self.credentials));
         if let Some(output) = self.output {
-            let server =
-                FileSendServer::new(Output::to(output)).max_decoding_message_size(MESSAGE_LIMIT);
+            let server = FileSendServer::new(Output(Mutex::new(Some(output))))
+                .max_decoding_message_size(MESSAGE_LIMIT);
             router = router.add_service(server);
         }
         let once = futures_util::stream::iter([Ok::<_, std::io::Error>(Turned(stream))]);
@@ -220,24 +219,13 @@ impl Auth for Credentials {
 }
 
 /// Takes an archive that the daemon writes, once.
-struct Output {
-    path: PathBuf,
-    taken: AtomicBool,
-}
+struct Output(Mutex<Option<File>>);
 
 impl Output {
-    fn to(path: PathBuf) -> Self {
-        Self {
-            path,
-            taken: AtomicBool::new(false),
-        }
-    }
-
     async fn write(&self, mut stream: Streaming<BytesMessage>) -> std::io::Result<()> {
-        if self.taken.swap(true, Ordering::Relaxed) {
-            return Err(std::io::Error::other("there is one output alone"));
-        }
-        let mut file = tokio::fs::File::create(&self.path).await?;
+        let file = self.0.lock().ok().and_then(|mut file| file.take());
+        let file = file.ok_or_else(|| std::io::Error::other("there is one output alone"))?;
+        let mut file = tokio::fs::File::from_std(file);
         while let Some(message) = stream.next().await {
             let message = message.map_err(std::io::Error::other)?;
             file.write_all(&message.data).await?;
@@ -256,7 +244,7 @@ impl FileSend for Output {
     ) -> Result<Response<Self::DiffCopyStream>, Status> {
         self.write(request.into_inner())
             .await
-            .map_err(|error| Status::internal(format!("write {}: {error}", self.path.display())))?;
+            .map_err(|error| Status::internal(format!("write the output: {error}")))?;
         Ok(Response::new(Box::pin(futures_util::stream::empty())))
     }
 }

@@ -72,6 +72,7 @@ impl Recipe<'_> {
         state: &mut State,
         file: &mut Dockerfile,
     ) -> Result<Vec<String>, PipelineError> {
+        file.commands.insert(name.to_owned(), commands.to_vec());
         let mut lines = Vec::new();
         if !state.path_written {
             lines.push(format!("ENV PATH={}", quoted(&search_path(&state.path))));
@@ -90,8 +91,10 @@ impl Recipe<'_> {
             }
         }
         let flags = self.flags(name, phase, &mut lines, file)?;
-        for command in commands {
-            let argv = ["/bin/bash", "/packwright/run.sh", command];
+        for (number, command) in commands.iter().enumerate() {
+            // Whoever reads a daemon's words knows the command by its phase and number.
+            let number = number.to_string();
+            let argv = ["/bin/bash", "/packwright/run.sh", name, &number, command];
             lines.push(format!("RUN {flags}{}", json(&argv)));
         }
         Ok(lines)
