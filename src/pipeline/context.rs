@@ -12,7 +12,8 @@ use minijinja::context;
 use packwright_providers::BuildPlan;
 
 use super::dockerfile::{
-    Dialect, Dockerfile, FOLDER, Recipe, archive_path, packages_path, render, store_path,
+    Dialect, Dockerfile, FOLDER, Recipe, archive_path, packages_path, render, scope_of_key,
+    store_path,
 };
 use super::source::{SourceKind, SourceTree};
 use super::store::Archives;
@@ -92,11 +93,7 @@ impl Build<'_> {
     /// Begins the names of an app's cache mounts in a daemon that many may share.
     pub(super) fn mount_scope(&self) -> String {
         if let Some(key) = &self.options.cache_key {
-            let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-            return key
-                .chars()
-                .map(|letter| if plain(letter) { letter } else { '-' })
-                .collect();
+            return scope_of_key(key);
         }
         let key = Key::build("mount scope")
             .field("app", self.app_identity())

@@ -4,6 +4,7 @@
 //! second one is the image. Pure: which files stand beside it is for [`super::context`], who builds
 //! it for the engine. The rules that platforms hold such a file to are in ARCHITECTURE.md.
 
+mod names;
 mod quote;
 mod steps;
 
@@ -21,8 +22,8 @@ use super::{PipelineError, assemble, phases};
 use crate::cache::Key;
 use crate::engine::docker::Commands;
 use crate::environment::{Kit, KitPart, KitScript, RunTree};
+pub use names::{cache_id, mount_id, scope_of_key, secrets_argument};
 use quote::{can_be_quoted, is_name, quoted};
-pub use steps::{cache_id, secrets_argument};
 
 /// Where everything lies that the build context has besides the app.
 pub const FOLDER: &str = ".nixpacks";

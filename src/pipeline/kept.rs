@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use minijinja::context;
 
 use super::daemon::Builder;
-use super::dockerfile::{FOLDER, cache_id, render};
+use super::dockerfile::{FOLDER, cache_id, mount_id, render};
 use super::phases::absolute;
 use super::{Build, PipelineError, context::Context};
 use crate::engine::docker::{
@@ -41,8 +41,8 @@ pub struct Kept<'a> {
     /// Archives of the context that images begin with: they have a shell.
     archives: Vec<String>,
     files: Vec<ContextFile>,
-    /// Names of directories, as mounts have them.
-    names: BTreeSet<String>,
+    /// The directories.
+    targets: BTreeSet<String>,
 }
 
 impl<'a> Kept<'a> {
@@ -62,16 +62,16 @@ impl<'a> Kept<'a> {
             return None;
         };
         let phases = context.plan.phases.values();
-        let names: BTreeSet<String> = phases
+        let targets: BTreeSet<String> = phases
             .flat_map(|phase| phase.cache_directories.iter().flatten())
-            .map(|path| cache_id(&absolute(path)))
+            .map(|path| absolute(path))
             .collect();
         let wanted: BTreeSet<PathBuf> = context.archives.iter().map(PathBuf::from).collect();
         let files = context
             .files
             .iter()
             .filter(|file| wanted.contains(&file.path));
-        (!names.is_empty()).then(|| Self {
+        (!targets.is_empty()).then(|| Self {
             build,
             builder,
             engine,
@@ -79,7 +79,7 @@ impl<'a> Kept<'a> {
             image,
             archives: context.archives.clone(),
             files: files.cloned().collect(),
-            names,
+            targets,
         })
     }
 
@@ -110,13 +110,12 @@ impl<'a> Kept<'a> {
     fn run(&self, script: &str, keeps: bool) -> Result<(), PipelineError> {
         let scope = self.build.mount_scope();
         let mut mounts: Vec<String> = self
-            .names
+            .targets
             .iter()
             .enumerate()
-            .map(|(number, name)| {
-                format!(
-                    "--mount=type=cache,id={scope}{name},target=/mounts/{number},sharing=locked"
-                )
+            .map(|(number, target)| {
+                let id = mount_id(&scope, target);
+                format!("--mount=type=cache,id={id},target=/mounts/{number},sharing=locked")
             })
             .collect();
         if !keeps {
@@ -128,7 +127,7 @@ impl<'a> Kept<'a> {
         let mut command = ["/bin/bash", "-euc", script, "bash"]
             .map(str::to_owned)
             .to_vec();
-        command.extend(self.names.iter().cloned());
+        command.extend(self.targets.iter().map(|target| cache_id(target)));
         let image = &self.archives;
         let text = render(
             include_str!("../../templates/Dockerfile.kept"),

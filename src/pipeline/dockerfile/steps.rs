@@ -6,6 +6,7 @@ use std::path::Path;
 use minijinja::{Value, context};
 use packwright_providers::Phase;
 
+use super::names::{mount_id, secrets_argument};
 use super::quote::{context_path, is_name, quoted};
 use super::{AUTHORITIES, Dialect, Dockerfile, Recipe, json};
 use crate::pipeline::source::{SourceFile, SourceKind};
@@ -138,9 +139,8 @@ impl Recipe<'_> {
                 });
             }
             flags.push(format!(
-                "--mount=type=cache,id={}{},target={target},sharing=locked",
-                self.scope,
-                cache_id(&target)
+                "--mount=type=cache,id={},target={target},sharing=locked",
+                mount_id(&self.scope, &target)
             ));
         }
         if phase.network == Some(false) {
@@ -239,34 +239,4 @@ fn in_app(folder: &Path) -> String {
     } else {
         format!("/app/{folder}/")
     }
-}
-
-/// The build argument whose change runs the phase again: it stands for the values of its secrets.
-pub fn secrets_argument(phase: &str) -> String {
-    let plain: String = phase
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() {
-                letter.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    format!("PACKWRIGHT_SECRETS_OF_{plain}")
-}
-
-/// A cache directory as a part of a mount's name.
-pub fn cache_id(target: &str) -> String {
-    target
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() || "-_/".contains(letter) {
-                letter
-            } else {
-                '-'
-            }
-        })
-        .collect::<String>()
-        .replace('/', "-")
 }
