@@ -13,6 +13,7 @@ mod dockerfile;
 mod hooks;
 mod kept;
 mod lock;
+mod out;
 mod phases;
 mod references;
 mod removals;
@@ -39,6 +40,7 @@ use crate::interrupt::Interrupt;
 use crate::report::{Event, Report, Step};
 
 pub use daemon::Builder;
+use dockerfile::Dialect;
 pub use secrets::{Secret, Secrets};
 pub use source::SourceError;
 
@@ -229,14 +231,17 @@ impl Build<'_> {
         }
     }
 
-    /// Builds the image.
-    pub fn run(&self) -> Result<Built, PipelineError> {
-        let (repo, planned) = self.plan()?;
-        let plan = &hooks::with_phases_for_hooks(planned.plan);
-        let context = self.environment(&repo, plan)?;
-        let lock = self.lock(&repo, plan, &context)?;
-        let mut roots = crate::environment::realise(&lock, &context, self)?;
-        let source = self.read_source(&repo)?;
+    /// Builds the image; `folder` gets `.nixpacks/` as well.
+    pub fn run(&self, folder: Option<&Path>) -> Result<Built, PipelineError> {
+        let prepared = self.prepare()?;
+        let plan = &prepared.plan;
+        let context = self.environment(&prepared.repo, plan)?;
+        let mut roots = crate::environment::realise(&prepared.lock, &context, self)?;
+        let source = self.read_source(&prepared.repo)?;
+        if let Some(folder) = folder {
+            let context = self.context(&prepared, &source, Dialect::Mounts)?;
+            self.write_context(&context, (&prepared.repo, &source), folder)?;
+        }
         let results = phases::run(self, plan, &source, &roots)?;
         references::bring(self, plan, &mut roots, &results)?;
         let held = self.store.hold()?;

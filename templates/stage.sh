@@ -63,7 +63,7 @@ keep)
     ;;
 # restore: puts it back.
 restore)
-    rm -rf /app/.nixpacks
+    rm -rf /app/.nixpacks /app/.railpack
     if [ -d "$here/kept" ]; then
         tar -C "$here/kept" -cf - . | tar -C /app -xpf - --no-overwrite-dir
         (cd /app && xargs -0 -r rm -rf --) <"$here/gone"

@@ -749,11 +749,16 @@ impl Repo {
     }
 }
 
-/// The folder at the root that `build --out` writes: no part of the application.
-const GENERATED: &str = ".nixpacks";
+/// Folders at the root that are no part of the application: `build --out` writes the first, and the second is where
+/// platforms have `prepare` write.
+const GENERATED: [&str; 2] = [".nixpacks", ".railpack"];
+
+fn is_generated(path: &Path) -> bool {
+    GENERATED.iter().any(|folder| path.starts_with(folder))
+}
 
 fn verdict(docker: &DockerIgnore, rules: &DirectoryRules, path: &Path, directory: bool) -> Verdict {
-    if path.file_name() == Some(OsStr::new(".git")) || path.starts_with(GENERATED) {
+    if path.file_name() == Some(OsStr::new(".git")) || is_generated(path) {
         return Verdict::Ignored;
     }
     match docker.verdict(path) {
@@ -781,7 +786,7 @@ impl Walk<'_> {
             if directory
                 && (kept || self.docker.may_keep_below(&path))
                 && raw.name != OsStr::new(".git")
-                && path != Path::new(GENERATED)
+                && !is_generated(&path)
             {
                 pending.push(path.clone());
             }

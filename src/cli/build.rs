@@ -318,10 +318,7 @@ fn image_by(
     match choice {
         Choice::Daemon(builder, options) => build.run_in(builder, options, folder),
         Choice::Native(engine) => {
-            if let Some(folder) = folder {
-                build.write_out(folder)?;
-            }
-            let made = build.run()?;
+            let made = build.run(folder)?;
             if let Some(engine) = engine {
                 build.load_into(engine, &made.image)?;
             }
@@ -338,7 +335,7 @@ pub(super) fn build(
     json: bool,
 ) -> Result<Built, PipelineError> {
     with(options, global, interrupt, json, |build: &Build<'_>| {
-        build.run()
+        build.run(None)
     })
 }
 

@@ -53,19 +53,22 @@ impl Build<'_> {
             Builder::Classic(_) => Dialect::Classic,
             Builder::Engine(_) | Builder::BuildKit(_) => Dialect::Mounts,
         };
-        let context = self.context(dialect)?;
-        self.refuse(builder, options, &context.plan)?;
+        let prepared = self.prepare()?;
+        let plan = &prepared.plan;
+        self.refuse(builder, options, plan)?;
+        let source = self.read_source(&prepared.repo)?;
+        let context = self.context(&prepared, &source, dialect)?;
         if let Some(folder) = folder {
-            self.write_context(&context, folder)?;
+            self.write_context(&context, (&prepared.repo, &source), folder)?;
         }
-        let kept = Kept::of(self, builder, options, &context);
+        let kept = Kept::of(self, builder, options, plan, &context);
         if let Some(kept) = &kept {
             kept.restore()?;
         }
-        let mut files = source_files(&context.source)?;
+        let mut files = source_files(&source)?;
         files.extend(context.files);
         let mut arguments = context.dockerfile.arguments;
-        let mut secrets = self.secrets_of(&context.plan, &mut arguments)?;
+        let mut secrets = self.secrets_of(plan, &mut arguments)?;
         if let Some(pem) = authorities::of_host().and_then(|path| std::fs::read(path).ok()) {
             secrets.insert(super::dockerfile::AUTHORITIES.to_owned(), pem);
         }
@@ -95,7 +98,7 @@ impl Build<'_> {
             kept.keep(phases_run)?;
         }
         let mut image = describe(builder, &options, digest)?;
-        self.smoke_test_there(builder, &image, &options, &context.plan)?;
+        self.smoke_test_there(builder, &image, &options, plan)?;
         if let Some(engine) = pushing {
             image.manifest_digest = self.push_from(engine)?;
         }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use minijinja::context;
+use packwright_providers::BuildPlan;
 
 use super::daemon::Builder;
 use super::dockerfile::{FOLDER, cache_id, mount_id, render};
@@ -51,6 +52,7 @@ impl<'a> Kept<'a> {
         build: &'a Build<'a>,
         builder: &'a Builder,
         options: &'a DaemonOptions,
+        plan: &BuildPlan,
         context: &Context,
     ) -> Option<Self> {
         let image = options.cache_image.as_deref()?;
@@ -61,7 +63,7 @@ impl<'a> Kept<'a> {
             build.report.event(Event::Warning { message });
             return None;
         };
-        let phases = context.plan.phases.values();
+        let phases = plan.phases.values();
         let targets: BTreeSet<String> = phases
             .flat_map(|phase| phase.cache_directories.iter().flatten())
             .map(|path| absolute(path))

@@ -12,6 +12,16 @@ use crate::environment::{
 use crate::report::Event;
 use crate::whole;
 
+/// What is decided before anything is made: every way to build begins with it.
+pub struct Prepared {
+    /// The app's folder.
+    pub repo: Repo,
+    /// What to do.
+    pub plan: BuildPlan,
+    /// On which packages.
+    pub lock: LockedEnvironment,
+}
+
 impl Build<'_> {
     /// What making the environment needs.
     pub(super) fn environment<'b>(
@@ -30,8 +40,16 @@ impl Build<'_> {
         })
     }
 
+    /// Plans and locks.
+    pub(super) fn prepare(&self) -> Result<Prepared, PipelineError> {
+        let (repo, planned) = self.plan()?;
+        let plan = hooks::with_phases_for_hooks(planned.plan);
+        let lock = self.lock(&repo, &plan, &self.environment(&repo, &plan)?)?;
+        Ok(Prepared { repo, plan, lock })
+    }
+
     /// The exact packages for a plan. Tells what of the plan means nothing to them.
-    pub(super) fn lock(
+    fn lock(
         &self,
         repo: &Repo,
         plan: &BuildPlan,

@@ -2,17 +2,16 @@
 //!
 //! What is changed there is gone when the shell ends; cache mounts are not there.
 
+use super::lock::Prepared;
 use super::source::APP;
-use super::{Build, PipelineError, authorities, hooks, phases};
+use super::{Build, PipelineError, authorities, phases};
 use crate::engine::{EngineError, Exit, Job, Network, Streams};
 
 impl Build<'_> {
     /// Runs a shell, or a command in it, with the caller's own streams.
     pub fn shell(&self, command: &[String]) -> Result<Exit, PipelineError> {
-        let (repo, planned) = self.plan()?;
-        let plan = hooks::with_phases_for_hooks(planned.plan);
+        let Prepared { repo, plan, lock } = self.prepare()?;
         let context = self.environment(&repo, &plan)?;
-        let lock = self.lock(&repo, &plan, &context)?;
         let roots = crate::environment::realise(&lock, &context, self)?;
         let source = self.read_source(&repo)?;
         let files = source.select(None)?;

@@ -74,7 +74,10 @@ impl Daemon {
             "docker"
         };
         let mut command = Command::new(program);
-        command.args(args).env("DOCKER_HOST", self.host());
+        command
+            .args(args)
+            .env("DOCKER_HOST", self.host())
+            .env("DOCKER_BUILDKIT", "1");
         super::finish(&mut command, LIMIT).expect_success(&format!("docker {args:?}"))
     }
 

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn phases_that_look_the_same_have_arguments_of_their_own() {
-        assert_eq!(secrets_argument("install"), "PACKWRIGHT_SECRETS_OF_INSTALL");
+        assert!(secrets_argument("install").ends_with("_OF_INSTALL"));
         let names = ["a-b", "a_b", "a.b", "A-b", "ab", "AB", "ü", "ö"].map(secrets_argument);
         all_differ(&names);
         for name in &names {

@@ -1,0 +1,314 @@
+//! Writes what was gathered for a builder into a folder, as `nixpacks build --out` does.
+//!
+//! All of it or nothing: files are made beside their names and renamed together. The folder is often the app's, which
+//! others wrote, so no link in it is followed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use minijinja::context;
+use packwright_providers::{PlanError, Repo};
+use tempfile::NamedTempFile;
+
+use super::context::{Context, bytes};
+use super::dockerfile::{Dialect, Dockerfile, FOLDER, render};
+use super::source::SourceTree;
+use super::{Build, PipelineError};
+use crate::engine::docker::{ContextBody, ContextFile};
+use crate::report::Event;
+use crate::whole;
+
+impl Build<'_> {
+    /// The Dockerfile alone.
+    pub fn dockerfile(&self) -> Result<String, PipelineError> {
+        let prepared = self.prepare()?;
+        let source = self.read_source(&prepared.repo)?;
+        let context = self.context(&prepared, &source, Dialect::Mounts)?;
+        Ok(context.dockerfile.text)
+    }
+
+    /// Writes `.nixpacks/` into a folder. The app's files are not copied: the folder of the app is what is built.
+    pub fn write_out(&self, out: &Path) -> Result<PathBuf, PipelineError> {
+        let prepared = self.prepare()?;
+        let source = self.read_source(&prepared.repo)?;
+        let context = self.context(&prepared, &source, Dialect::Mounts)?;
+        self.write_context(&context, (&prepared.repo, &source), out)
+    }
+
+    /// Writes what was gathered.
+    pub(super) fn write_context(
+        &self,
+        context: &Context,
+        (repo, source): (&Repo, &SourceTree),
+        out: &Path,
+    ) -> Result<PathBuf, PipelineError> {
+        for name in context.dockerfile.arguments.keys() {
+            self.report.event(Event::Warning {
+                message: format!(
+                    "the value of {name} has line breaks, which a Dockerfile cannot hold: pass it with --build-arg, as .nixpacks/build.sh does"
+                ),
+            });
+        }
+        let script = self.build_script(&context.dockerfile)?;
+        let rules = ignore_rules(repo, source)?;
+        let mut files = context.files.clone();
+        for (name, mode, text) in [
+            ("build.sh", 0o755, script),
+            ("Dockerfile.dockerignore", 0o644, rules),
+        ] {
+            let mut file = bytes(name, mode, &text);
+            file.path = Path::new(FOLDER).join(&file.path);
+            files.push(file);
+        }
+        let folder = out.join(FOLDER);
+        refuse_links(out, &files)?;
+        let _listening = self.interrupt.listen();
+        let mut staged = Staged::default();
+        for file in &files {
+            if self.interrupt.count() > 0 {
+                return Err(PipelineError::Interrupted(self.interrupt.signal()));
+            }
+            staged.add(out, file)?;
+        }
+        staged.persist()?;
+        forget_old(&folder.join("environment"), out, &files)?;
+        forget_old(&folder.join("assets"), out, &files)?;
+        Ok(folder)
+    }
+
+    /// `build.sh`: the call that builds the folder, with what the Dockerfile cannot say.
+    fn build_script(&self, dockerfile: &Dockerfile) -> Result<String, PipelineError> {
+        let quote = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        let pairs = |map: &BTreeMap<String, String>| -> Vec<String> {
+            map.iter()
+                .map(|(name, value)| quote(&format!("{name}={value}")))
+                .collect()
+        };
+        let names: Vec<String> = self.options.names.iter().map(|name| quote(name)).collect();
+        render(
+            include_str!("../../templates/build.sh"),
+            context! {
+                names,
+                arguments => pairs(&dockerfile.arguments),
+                labels => pairs(&dockerfile.labels),
+                secrets => dockerfile.secrets.keys().cloned().collect::<Vec<_>>(),
+            },
+        )
+    }
+}
+
+/// No folder on the way to a file may be a symbolic link.
+fn refuse_links(out: &Path, files: &[ContextFile]) -> Result<(), PipelineError> {
+    let above = files.iter().flat_map(|file| file.path.ancestors().skip(1));
+    let folders: BTreeSet<&Path> = above.filter(|path| !path.as_os_str().is_empty()).collect();
+    for folder in folders {
+        let path = out.join(folder);
+        if path.is_symlink() {
+            let reason =
+                io::Error::other("it is a symbolic link, which may lead elsewhere; remove it");
+            return Err(PipelineError::io("write into", &path, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Files that are made and have not their names yet; without these they go, and folders that were made for them.
+#[derive(Default)]
+struct Staged {
+    files: Vec<(NamedTempFile, PathBuf)>,
+    folders: Vec<PathBuf>,
+}
+
+impl Staged {
+    fn add(&mut self, out: &Path, file: &ContextFile) -> Result<(), PipelineError> {
+        let path = out.join(&file.path);
+        let parent = path.parent().unwrap_or(out);
+        let missing = parent.ancestors().take_while(|folder| !folder.exists());
+        let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        missing.reverse();
+        self.folders.extend(missing);
+        fs::create_dir_all(parent).map_err(|e| PipelineError::io("create", parent, e))?;
+        let make = || -> io::Result<Option<NamedTempFile>> {
+            let mut staged = whole::beside(&path, file.mode)?;
+            match &file.body {
+                // Its name or the package's says its content, so one of the same length is the same.
+                ContextBody::File(from) if same_length(&path, from)? => return Ok(None),
+                ContextBody::File(from) => {
+                    io::copy(&mut fs::File::open(from)?, &mut staged).map(drop)?;
+                }
+                ContextBody::Bytes(bytes) => staged.write_all(bytes)?,
+                ContextBody::Directory | ContextBody::Symlink(_) | ContextBody::Beneath { .. } => {}
+            }
+            Ok(Some(staged))
+        };
+        if let Some(staged) = make().map_err(|e| PipelineError::io("write", &path, e))? {
+            self.files.push((staged, path));
+        }
+        Ok(())
+    }
+
+    fn persist(mut self) -> Result<(), PipelineError> {
+        for (staged, path) in std::mem::take(&mut self.files) {
+            staged
+                .persist(&path)
+                .map_err(|e| PipelineError::io("rename to", &path, e.error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        self.files.clear();
+        for folder in self.folders.iter().rev() {
+            // Goes only when nothing is in it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+fn same_length(path: &Path, from: &Path) -> io::Result<bool> {
+    if path.is_symlink() || !path.exists() {
+        return Ok(false);
+    }
+    Ok(path.metadata()?.len() == from.metadata()?.len())
+}
+
+/// Removes files of an earlier export that this one does not have.
+fn forget_old(folder: &Path, out: &Path, files: &[ContextFile]) -> Result<(), PipelineError> {
+    if folder.is_symlink() {
+        return fs::remove_file(folder).map_err(|e| PipelineError::io("remove", folder, e));
+    }
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let wanted = files
+            .iter()
+            .any(|file| out.join(&file.path).starts_with(&path));
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            forget_old(&path, out, files)?;
+            // Goes only when nothing is left in it.
+            let _ = fs::remove_dir(&path);
+        } else if !wanted {
+            fs::remove_file(&path).map_err(|e| PipelineError::io("remove", &path, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// `Dockerfile.dockerignore`: the app's own rules, then by name what is left out of images here, then `.nixpacks` back.
+fn ignore_rules(repo: &Repo, source: &SourceTree) -> Result<String, PipelineError> {
+    let mut rules = "# What builds of this folder do not see. Written by packwright.\n".to_owned();
+    if let Some(own) = repo.text(".dockerignore").map_err(PlanError::from)? {
+        // Builders know a byte order mark in the first line alone.
+        rules += own.trim_start_matches('\u{feff}').trim_end();
+        rules.push('\n');
+    }
+    for path in source.left_out()? {
+        let name = letters(&path);
+        let certain = name.iter().all(Option::is_some);
+        if !certain
+            && source
+                .select(None)?
+                .iter()
+                .any(|kept| could_be(&name, &letters(&kept.path)))
+        {
+            return Err(PipelineError::Setting {
+                key: ".dockerignore",
+                value: path.to_string_lossy().into_owned(),
+                reason: "is left out of images, and builders could not tell it from another name, which is not: rename it, or remove it",
+            });
+        }
+        rules += &ignore_rule(&name);
+        rules.push('\n');
+    }
+    rules += "!.nixpacks\n";
+    Ok(rules)
+}
+
+/// The letters of a path; nothing for what a rule cannot say: control characters, and bytes that are not UTF-8.
+fn letters(path: &Path) -> Vec<Option<char>> {
+    let mut letters = Vec::new();
+    for part in path.as_os_str().as_bytes().utf8_chunks() {
+        let valid = part.valid().chars();
+        letters.extend(valid.map(|letter| Some(letter).filter(|letter| !letter.is_control())));
+        letters.extend(part.invalid().iter().map(|_| None));
+    }
+    letters
+}
+
+/// Whether the rule of a name is one for a path, too.
+fn could_be(name: &[Option<char>], path: &[Option<char>]) -> bool {
+    let fits = |(name, path): (&Option<char>, &Option<char>)| match name {
+        Some(letter) => *path == Some(*letter),
+        None => *path != Some('/'),
+    };
+    name.len() == path.len() && name.iter().zip(path).all(fits)
+}
+
+/// A pattern of this path.
+fn ignore_rule(letters: &[Option<char>]) -> String {
+    // A name may begin as a comment does.
+    let mut rule = "/".to_owned();
+    for (at, letter) in letters.iter().enumerate() {
+        match *letter {
+            None => rule.push('?'),
+            Some(letter @ ('*' | '?' | '[' | '\\')) => rule.extend(['\\', letter]),
+            // As an exception does.
+            Some('!') if at == 0 => rule += "\\!",
+            // Builders cut blanks off both ends.
+            Some(letter) if (at == 0 || at + 1 == letters.len()) && letter.is_whitespace() => {
+                rule.extend(['[', letter, ']']);
+            }
+            Some(letter) => rule.push(letter),
+        }
+    }
+    rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_say_odd_names_and_nothing_else() {
+        for (path, rule) in [
+            (&b"#a"[..], "/#a"),
+            (b"!a", "/\\!a"),
+            (b" a/ b ", "/[ ]a/ b[ ]"),
+            ("a\u{a0}".as_bytes(), "/a[\u{a0}]"),
+            (b"[a]*?\\", "/\\[a]\\*\\?\\\\"),
+            (b"Icon\r", "/Icon?"),
+            (b"a\nb\xff", "/a?b?"),
+        ] {
+            let name = letters(Path::new(std::ffi::OsStr::from_bytes(path)));
+            assert_eq!(ignore_rule(&name), rule);
+        }
+        let could =
+            |name: &str, path: &str| could_be(&letters(name.as_ref()), &letters(path.as_ref()));
+        assert!(could("Icon\r", "Icon1") && could("Icon\r", "Icon\t"));
+        assert!(!could("Icon\r", "Icon") && !could("Icon\r", "Icon/") && !could("Icon1", "Icon\r"));
+    }
+
+    #[test]
+    fn what_is_not_put_in_place_is_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let file = bytes(Path::new(FOLDER).join("a/b"), 0o755, "text");
+        let out = home.path().join("out");
+        let mut staged = Staged::default();
+        staged.add(&out, &file).unwrap();
+        assert!(out.join(FOLDER).join("a").exists());
+        drop(staged);
+        assert!(!out.exists());
+        let mut staged = Staged::default();
+        staged.add(&out, &file).unwrap();
+        staged.persist().unwrap();
+        assert_eq!(fs::read_to_string(out.join(&file.path)).unwrap(), "text");
+        assert_eq!(fs::read_dir(out.join(FOLDER).join("a")).unwrap().count(), 1);
+    }
+}
