@@ -5,7 +5,7 @@
 
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use file::{Cache, Command, Deploy, File, Layer, LongLayer, Step};
 
@@ -109,10 +109,18 @@ impl Railpack {
         if !exclude.is_empty() {
             self.warn(file, "exclude", "write the patterns into .dockerignore");
         }
-        for (name, step) in steps {
+        let contested = contested(&steps);
+        for (name, mut step) in steps {
             let place = format!("{file}: steps.{name}");
+            let assets = assets_of(&name, std::mem::take(&mut step.assets), &contested);
             let phase_name = phase_of(&name);
-            let phase = self.phase(&place, phase_name, step, &caches);
+            let phase = self.phase(&place, phase_name, step, &assets, &caches);
+            self.plan.static_assets.extend(assets.into_values());
+            // Of the steps for packages there may be several.
+            let phase = match self.plan.phases.remove(phase_name) {
+                Some(before) => joined(before, phase),
+                None => phase,
+            };
             self.plan.phases.insert(phase_name.to_owned(), phase);
         }
         self.secrets = secrets;
@@ -191,13 +199,13 @@ impl Railpack {
         place: &str,
         name: &str,
         step: Step,
+        assets: &Assets,
         caches: &BTreeMap<String, Cache>,
     ) -> Phase {
         let Step {
             inputs,
             commands,
             secrets: asked,
-            assets,
             variables,
             caches: mounts,
             deploy_outputs,
@@ -209,6 +217,8 @@ impl Railpack {
         }
         if let Some(inputs) = inputs {
             self.inputs(place, inputs, &mut phase);
+            let before = phase.depends_on.iter_mut();
+            before.for_each(|before| before.retain(|step| step != name));
         } else if !matches!(name, "setup" | "install" | "build") {
             phase.depends_on = Some(vec!["setup".to_owned()]);
         }
@@ -217,7 +227,7 @@ impl Railpack {
                 .iter()
                 .map(|(name, value)| format!("export {name}={}", single_quoted(value)))
                 .collect();
-            self.commands(place, commands, &exports, &assets, &mut phase);
+            self.commands(place, commands, &exports, assets, &mut phase);
         } else if !variables.is_empty() {
             self.warn(
                 place,
@@ -241,7 +251,6 @@ impl Railpack {
             phase.cache_directories = Some(folders);
         }
         phase.secrets = asked.filter(|names| !names.iter().any(|name| name == "*"));
-        self.plan.static_assets.extend(assets);
         phase
     }
 
@@ -285,7 +294,7 @@ impl Railpack {
         place: &str,
         commands: Vec<Command>,
         exports: &[String],
-        assets: &BTreeMap<String, String>,
+        assets: &Assets,
         phase: &mut Phase,
     ) {
         let mut lines = Vec::new();
@@ -322,9 +331,9 @@ impl Railpack {
                     ));
                 }
                 Command::File { path, name, mode } => {
-                    if assets.contains_key(&name) {
+                    if let Some((stored, _)) = assets.get(&name) {
                         let target = quote(&path);
-                        let asset = quote(&format!("/assets/{name}"));
+                        let asset = quote(&format!("/assets/{stored}"));
                         lines.push(format!(
                             "install -D -m {:o} {asset} {target}",
                             mode.unwrap_or(0o644)
@@ -405,6 +414,72 @@ fn phase_of(step: &str) -> &str {
         "setup"
     } else {
         step
+    }
+}
+
+/// The assets of a step by their names there, each with its name in the plan and its text.
+type Assets = BTreeMap<String, (String, String)>;
+
+/// Names of assets under which steps have different texts: each step has its own, a plan has one for all.
+fn contested(steps: &BTreeMap<String, Step>) -> BTreeSet<String> {
+    let mut texts: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+    for (name, text) in steps.values().flat_map(|step| &step.assets) {
+        texts.entry(name).or_default().insert(text);
+    }
+    let several = texts.into_iter().filter(|(_, texts)| texts.len() > 1);
+    several.map(|(name, _)| name.clone()).collect()
+}
+
+fn assets_of(step: &str, assets: BTreeMap<String, String>, contested: &BTreeSet<String>) -> Assets {
+    let stored = |name: &String| {
+        if contested.contains(name) {
+            format!("{step}/{name}")
+        } else {
+            name.clone()
+        }
+    };
+    assets
+        .into_iter()
+        .map(|(name, text)| (name.clone(), (stored(&name), text)))
+        .collect()
+}
+
+/// Two steps of Railpack that are one phase here: the commands and all that they need, one after the other.
+fn joined(first: Phase, second: Phase) -> Phase {
+    let list = |first: List, second: List| match (first, second) {
+        (Some(first), Some(second)) => {
+            let mut all = first;
+            // What is there is not there twice, such as the mark of the provider's own.
+            for entry in second {
+                if !all.contains(&entry) {
+                    all.push(entry);
+                }
+            }
+            Some(all)
+        }
+        (first, second) => first.or(second),
+    };
+    let cmds = match (first.cmds, second.cmds) {
+        (Some(mut first), Some(second)) => {
+            let marked = first.iter().any(|line| line == "...");
+            first.extend(second.into_iter().filter(|line| !(marked && line == "...")));
+            Some(first)
+        }
+        (first, second) => first.or(second),
+    };
+    Phase {
+        depends_on: list(first.depends_on, second.depends_on),
+        cmds,
+        paths: list(first.paths, second.paths),
+        cache_directories: list(first.cache_directories, second.cache_directories),
+        secrets: list(first.secrets, second.secrets),
+        // One that sees all files makes both see them.
+        only_include_files: match (first.only_include_files, second.only_include_files) {
+            (Some(first), Some(second)) => list(Some(first), Some(second)),
+            _ => None,
+        },
+        // No step says more.
+        ..Phase::default()
     }
 }
 

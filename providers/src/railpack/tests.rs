@@ -51,6 +51,58 @@ fn commands_replace_or_extend_those_of_the_provider() {
 }
 
 #[test]
+fn steps_for_packages_are_one_phase_after_the_other() {
+    let plan = planned(
+        r#"{
+            "caches": { "one": { "directory": "/c/1" }, "two": { "directory": "/c/2" } },
+            "steps": {
+                "packages:apt": { "commands": ["...", "first"], "caches": ["one"], "secrets": ["A"] },
+                "packages:mise": {
+                    "commands": ["...", "PATH:/opt/x", "second"], "caches": ["one", "two"], "secrets": ["A", "B"],
+                    "inputs": [{ "step": "packages:apt" }]
+                },
+                "setup": { "commands": ["third"] }
+            }
+        }"#,
+    );
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    let setup = &plan.plan.phases["setup"];
+    assert_eq!(setup.cmds, Some(list(&["first", "second", "third"])));
+    assert_eq!(setup.cache_directories, Some(list(&["/c/1", "/c/2"])));
+    assert_eq!(setup.secrets, Some(list(&["A", "B"])));
+    assert_eq!(setup.paths, Some(list(&["/opt/x"])));
+    assert!(plan.plan.phases_in_order().is_ok());
+}
+
+#[test]
+fn steps_have_assets_of_their_own_under_one_name() {
+    let plan = planned(
+        r#"{ "steps": {
+            "install": { "commands": ["...", "FILE:/etc/a conf"], "assets": { "conf": "one", "same": "x" } },
+            "build": { "commands": ["...", "FILE:/etc/b conf"], "assets": { "conf": "two", "same": "x" } }
+        } }"#,
+    );
+    let assets: Vec<_> = plan.plan.static_assets.iter().collect();
+    let texts = assets
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        [
+            ("build/conf", "two"),
+            ("install/conf", "one"),
+            ("same", "x")
+        ]
+    );
+    let last = |phase: &str| plan.plan.phases[phase].cmds.clone().unwrap().pop().unwrap();
+    assert_eq!(
+        last("install"),
+        "install -D -m 644 /assets/install/conf /etc/a"
+    );
+    assert_eq!(last("build"), "install -D -m 644 /assets/build/conf /etc/b");
+}
+
+#[test]
 fn every_form_of_a_command_means_what_railpack_says() {
     let plan = planned(
         r#"{ "steps": { "setup-files": {
