@@ -24,6 +24,7 @@ mod examine;
 mod http;
 mod lock;
 mod lock_file;
+mod machine;
 mod nix;
 mod realise;
 mod toolchain;
@@ -33,6 +34,7 @@ pub use endpoint::{Endpoint, Registry, Sources};
 pub use examine::{Finding, catalog_attributes, examine, nix_usage, sweep_nix};
 pub use lock::{Artifact, DebianPackage, LockedDebian, LockedToolchain};
 pub use lock_file::LockFile;
+pub use machine::Machine;
 pub use nix::{Closure, LockedNix, NixRequest, NixSettings, StorePath};
 
 /// What went wrong between a request and its root file systems.
@@ -195,6 +197,9 @@ pub enum EnvironmentError {
     /// This machine's architecture has no source.
     #[error("no toolchains for the {0} architecture")]
     Architecture(String),
+    /// Nix is asked for packages of another kind of machine.
+    #[error("packages of Nix for {0} cannot be made on this machine")]
+    ForeignNix(&'static str),
     /// A file system call failed.
     #[error("{action} {path}")]
     Io {
@@ -466,6 +471,8 @@ pub struct Context<'a> {
     pub folder: &'a Path,
     /// Which packages.
     pub packages: Packages,
+    /// For which machine; none is this one.
+    pub machine: Option<Machine>,
     /// How Nix is used.
     pub nix: &'a NixSettings,
     /// Where registries are.
@@ -478,21 +485,31 @@ pub struct Context<'a> {
     pub interrupt: &'a Interrupt,
 }
 
+impl Context<'_> {
+    /// The machine that packages are for.
+    fn machine(&self) -> Result<Machine, EnvironmentError> {
+        let machine = self.machine.or_else(Machine::own);
+        machine.ok_or_else(|| EnvironmentError::Architecture(std::env::consts::ARCH.to_owned()))
+    }
+}
+
 /// Chooses exact versions for a request. Uses the network unless the same request was resolved
 /// within the last day.
 pub fn resolve_lock(
     request: &EnvironmentRequest,
     context: &Context<'_>,
 ) -> Result<LockedEnvironment, EnvironmentError> {
+    let machine = context.machine()?;
+    let foreign = Some(machine) != Machine::own();
     let nix = match context.packages {
-        Packages::Debian => None,
+        Packages::Nix if foreign => return Err(EnvironmentError::ForeignNix(machine.nix())),
         Packages::Nix => Some(nix::find(context)?),
-        Packages::Auto => nix::offered(context),
+        Packages::Auto if !foreign => nix::offered(context),
+        Packages::Debian | Packages::Auto => None,
     };
     match nix {
         Some(nix) => Ok(LockedEnvironment::Nix(Box::new(nix.resolve(request)?))),
-        None => lock::resolve(request, context.sources, context.cache, context.report)
-            .map(LockedEnvironment::Debian),
+        None => lock::resolve(request, context).map(LockedEnvironment::Debian),
     }
 }
 

@@ -254,6 +254,10 @@ impl From<EnvironmentError> for Failure {
                     "--packages debian needs none; --packages auto takes nix only where it is ready",
                 ),
             ),
+            EnvironmentError::ForeignNix(_) => (
+                30,
+                Some("leave out --platform, or take packages from Debian: --packages debian"),
+            ),
             EnvironmentError::NotLocked(_) => (
                 30,
                 Some(

@@ -233,14 +233,14 @@ impl Build<'_> {
 
     /// Builds the image; `folder` gets `.nixpacks/` as well.
     pub fn run(&self, folder: Option<&Path>) -> Result<Built, PipelineError> {
-        let prepared = self.prepare()?;
+        let prepared = self.prepare(None)?;
         let plan = &prepared.plan;
-        let context = self.environment(&prepared.repo, plan)?;
+        let context = self.environment_of(&prepared)?;
         let mut roots = crate::environment::realise(&prepared.lock, &context, self)?;
         let source = self.read_source(&prepared.repo)?;
         if let Some(folder) = folder {
             let context = self.context(&prepared, &source, Dialect::Mounts)?;
-            self.write_context(&context, (&prepared.repo, &source), folder)?;
+            self.write_context(&context, &prepared, &source, folder)?;
         }
         let results = phases::run(self, plan, &source, &roots)?;
         references::bring(self, plan, &mut roots, &results)?;

@@ -9,6 +9,9 @@ arguments=()
 authorities=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 [ ! -e "$authorities" ] || arguments+=(--secret "id=packwright-authorities,src=$authorities")
 DOCKER_BUILDKIT=1 exec docker build -f .nixpacks/Dockerfile "${arguments[@]}" \
+{% if machine %}
+    --platform linux/{{ machine }} \
+{% endif %}
 {% for argument in arguments %}
     --build-arg {{ argument }} \
 {% endfor %}

@@ -358,3 +358,37 @@ fn a_file_that_changes_while_it_is_sent_is_an_error() {
         );
     }
 }
+
+/// The kind of machine that this one is not.
+fn other_machine() -> (&'static str, &'static str) {
+    match std::env::consts::ARCH {
+        "aarch64" => ("amd64", "qemu-x86_64"),
+        _ => ("arm64", "qemu-aarch64"),
+    }
+}
+
+#[test]
+fn an_image_for_another_kind_of_machine_has_its_programs_or_is_refused() {
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    let (other, emulator) = other_machine();
+    let home = common::app_of(&[("start.sh", "")]);
+    let app = home.path().join("app");
+    let platform = format!("linux/{other}");
+    let more = ["--platform", &platform];
+    let built = common::finish(&mut build(daemon, "docker", &app, &more), LIMIT);
+    if Path::new("/proc/sys/fs/binfmt_misc")
+        .join(emulator)
+        .exists()
+    {
+        built.expect_success(other);
+        let said = daemon.docker(&["inspect", "-f", "{{.Architecture}}", "failing"]);
+        assert_eq!(said.stdout.trim(), other);
+    } else {
+        assert_eq!(built.code(), 38, "{built}");
+        assert!(built.stderr.contains("without emulation"), "{built}");
+    }
+    let both = ["--platform", "linux/amd64", "--platform", "linux/arm64"];
+    let refused = common::finish(&mut build(daemon, "docker", &app, &both), LIMIT);
+    assert_eq!(refused.code(), 2, "{refused}");
+}

@@ -163,6 +163,7 @@ fn context<'a>(
     Context {
         folder: Path::new("/"),
         packages: Packages::Debian,
+        machine: None,
         nix,
         sources,
         cache,

@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -165,4 +166,44 @@ fn names_that_rules_cannot_say_are_refused_and_all_others_are_left_out() {
         refused.stderr.contains("rename it, or remove it"),
         "{refused}"
     );
+}
+
+/// The machine that an ELF program is for, by its header; the first one of a name in an archive.
+fn machine_of(archive: &Path, name: &str) -> Option<u16> {
+    let archive = flate2::read::GzDecoder::new(fs::File::open(archive).unwrap());
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().ends_with(name) && entry.size() > 20 {
+            let mut header = [0; 20];
+            entry.read_exact(&mut header).unwrap();
+            return Some(u16::from_le_bytes([header[18], header[19]]));
+        }
+    }
+    None
+}
+
+#[test]
+fn an_export_for_a_machine_has_programs_for_it() {
+    let home = common::app_of(&[("start.sh", "echo hello")]);
+    // EM_X86_64 and EM_AARCH64.
+    for (platform, machine) in [("linux/amd64", 62), ("linux/arm64", 183)] {
+        let out = home.path().join(platform);
+        let mut command = common::packwright(["build", "--platform", platform, "--out"]);
+        command.arg(&out).arg(home.path().join("app"));
+        common::finish(&mut command, LIMIT).expect_success(platform);
+        let script = fs::read_to_string(out.join(".nixpacks/build.sh")).unwrap();
+        assert!(
+            script.contains(&format!("--platform {platform} ")),
+            "{script}"
+        );
+        let archives = files(&out.join(".nixpacks/environment"));
+        let machines = archives
+            .keys()
+            .map(|archive| machine_of(archive, "bin/bash"));
+        let machines: Vec<u16> = machines.flatten().collect();
+        assert!(
+            machines.len() > 1 && machines.iter().all(|found| *found == machine),
+            "{machines:?}"
+        );
+    }
 }

@@ -125,8 +125,8 @@ impl BuildArgs {
 
     fn wanted(&self) -> Wanted<'_> {
         match &self.out {
-            _ if self.dockerfile => Wanted::Dockerfile,
-            Some(folder) => Wanted::Out(folder.clone()),
+            _ if self.dockerfile => Wanted::Dockerfile(&self.daemon),
+            Some(folder) => Wanted::Out(&self.daemon, folder.clone()),
             None => Wanted::Image {
                 flags: &self.daemon,
                 folder: self.current_dir.then(|| self.path.clone()),
@@ -281,8 +281,8 @@ enum Wanted<'a> {
         folder: Option<PathBuf>,
     },
     /// The folder that gets `.nixpacks`.
-    Out(PathBuf),
-    Dockerfile,
+    Out(&'a DaemonFlags, PathBuf),
+    Dockerfile(&'a DaemonFlags),
 }
 
 /// What `build` has to show.
@@ -298,9 +298,9 @@ impl Wanted<'_> {
                 let choice = flags.choose(build.report)?;
                 image_by(&choice, build, folder.as_deref()).map(Outcome::Built)
             }
-            Self::Dockerfile => build.dockerfile().map(Outcome::Text),
-            Self::Out(folder) => {
-                let written = build.write_out(folder)?;
+            Self::Dockerfile(flags) => build.dockerfile(flags.machine()?).map(Outcome::Text),
+            Self::Out(flags, folder) => {
+                let written = build.write_out(folder, flags.machine()?)?;
                 Ok(Outcome::Text(format!(
                     "\n=== Successfully Built! ===\n\nSaved output to:\n  {}\n",
                     written.display()

@@ -9,6 +9,7 @@ use crate::engine::docker::{
     Address, BuildKit, DEFAULT_SOCKET, DaemonError, DaemonOptions, Engine, Exported, Host, Typed,
     parse_typed,
 };
+use crate::environment::Machine;
 use crate::image::Reference;
 use crate::pipeline::Builder;
 use crate::report::{Event, Report};
@@ -149,13 +150,27 @@ impl DaemonFlags {
         }
     }
 
-    /// What only a daemon can do.
+    /// The machine that the image is for, when it is said. A Dockerfile comes with an environment for one.
+    pub fn machine(&self) -> Result<Option<Machine>, DaemonError> {
+        match self.platform.as_slice() {
+            [] => Ok(None),
+            [one] => Machine::named(one).map(Some).ok_or_else(|| {
+                let reason = "only linux/amd64 and linux/arm64 are known, one in each build";
+                wrong("--platform", one, reason)
+            }),
+            several => {
+                let reason = "there is one in each build: build for each by itself";
+                Err(wrong("--platform", &several.join(","), reason))
+            }
+        }
+    }
+
     /// Flags that only a daemon obeys.
     fn asked_of_daemon(&self) -> Vec<&'static str> {
         let foreign = self
             .platform
             .iter()
-            .any(|platform| !is_this_machine(platform));
+            .any(|platform| Machine::named(platform) != Machine::own());
         let flags = [
             ("--buildkit-host", self.buildkit_host.is_some()),
             ("--push", self.push),
@@ -248,9 +263,8 @@ impl DaemonFlags {
                     message: "the image stays in the builder's cache: say --push or --docker-output type=oci,dest=FILE".to_owned(),
                 });
             }
-            let daemon = BuildKit::new(host, engine);
-            let version = daemon.version()?;
-            decided(report, &format!("buildkitd {version}"), reason);
+            let daemon = BuildKit::connect(host, engine)?;
+            decided(report, &format!("buildkitd {}", daemon.version), reason);
             return Ok(Choice::Daemon(Builder::BuildKit(daemon), Box::new(options)));
         }
         let engine = Engine::connect(&self.engine_host(around)?)?;
@@ -326,7 +340,9 @@ impl DaemonFlags {
             }
         };
         Ok(DaemonOptions {
-            platform: (!self.platform.is_empty()).then(|| self.platform.join(",")),
+            platform: self
+                .machine()?
+                .map(|machine| format!("linux/{}", machine.debian())),
             add_hosts: self.add_host.clone(),
             network,
             memory: self.memory.as_deref().map(bytes).transpose()?,
@@ -400,16 +416,6 @@ fn wrong(flag: &'static str, text: &str, reason: &str) -> DaemonError {
         text: text.to_owned(),
         reason: reason.to_owned(),
     }
-}
-
-fn is_this_machine(platform: &str) -> bool {
-    let names: &[&str] = match std::env::consts::ARCH {
-        "x86_64" => &["amd64", "x86_64"],
-        "aarch64" => &["arm64", "aarch64", "arm64/v8"],
-        _ => &[],
-    };
-    let architecture = platform.strip_prefix("linux/").unwrap_or(platform);
-    names.contains(&architecture)
 }
 
 /// `512m`, `2g`, `1048576`.

@@ -184,12 +184,31 @@ pub struct BuildKit {
     host: Host,
     /// Docker Engine, when buildkitd is in a container of its.
     engine: Option<Engine>,
+    /// Its version, as it says.
+    pub version: String,
+    /// The kind of its machine: `amd64`.
+    pub architecture: String,
 }
 
 impl BuildKit {
-    /// Names a buildkitd; one in a container is reached through `engine`.
-    pub fn new(host: Host, engine: Option<Engine>) -> Self {
-        Self { host, engine }
+    /// Asks a buildkitd who it is; one in a container is reached through `engine`.
+    pub fn connect(host: Host, engine: Option<Engine>) -> Result<Self, DaemonError> {
+        let mut daemon = Self {
+            host,
+            engine,
+            version: String::new(),
+            architecture: String::new(),
+        };
+        let asked = async { buildkit::describe(daemon.stream().await?).await };
+        let (version, architecture) = wait(async {
+            let answer = tokio::time::timeout(FIRST_ANSWER, asked).await;
+            answer.map_err(|_| DaemonError::Unreachable {
+                host: daemon.host.text.clone(),
+                reason: "no answer".to_owned(),
+            })?
+        })?;
+        (daemon.version, daemon.architecture) = (version, architecture);
+        Ok(daemon)
     }
 
     async fn stream(&self) -> Result<Box<dyn host::Stream>, DaemonError> {
@@ -197,18 +216,6 @@ impl BuildKit {
             (Address::Container(name), Some(engine)) => engine.dial_container(name).await,
             _ => self.host.connect(b"h2").await,
         }
-    }
-
-    /// Its version.
-    pub fn version(&self) -> Result<String, DaemonError> {
-        let asked = async { buildkit::version(self.stream().await?).await };
-        wait(async {
-            let answer = tokio::time::timeout(FIRST_ANSWER, asked).await;
-            answer.map_err(|_| DaemonError::Unreachable {
-                host: self.host.text.clone(),
-                reason: "no answer".to_owned(),
-            })?
-        })
     }
 
     /// Builds; the image's digest, empty for what has none.

@@ -43,6 +43,7 @@ pub fn examine(cache: &Cache, settings: &NixSettings) -> Vec<Finding> {
     let context = Context {
         folder: Path::new("/"),
         packages: Packages::Nix,
+        machine: None,
         nix: settings,
         sources: &sources,
         cache,

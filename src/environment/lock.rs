@@ -15,7 +15,7 @@ use super::debian::resolver::{self, Given};
 use super::debian::{self, SUITES};
 use super::http::Client;
 use super::toolchain::{self, Asking, Toolchain};
-use super::{EnvironmentError, EnvironmentRequest, Sources};
+use super::{Context, EnvironmentError, EnvironmentRequest, Sources};
 use crate::cache::{Cache, Key, Kind};
 use crate::report::{Event, Report, Step};
 
@@ -107,15 +107,6 @@ pub struct Artifact {
 struct Remembered {
     resolved: u64,
     lock: LockedDebian,
-}
-
-/// Debian's name of this machine's architecture.
-pub(super) fn architecture() -> Result<&'static str, EnvironmentError> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok("amd64"),
-        "aarch64" => Ok("arm64"),
-        other => Err(EnvironmentError::Architecture(other.to_owned())),
-    }
 }
 
 /// A request in the catalog's terms, each set without duplicates.
@@ -219,11 +210,15 @@ impl Wanted {
 
 pub(super) fn resolve(
     request: &EnvironmentRequest,
-    sources: &Sources,
-    cache: &Cache,
-    report: &dyn Report,
+    context: &Context<'_>,
 ) -> Result<LockedDebian, EnvironmentError> {
-    let architecture = architecture()?;
+    let architecture = context.machine()?.debian();
+    let Context {
+        sources,
+        cache,
+        report,
+        ..
+    } = *context;
     let key = request_key(request, architecture, sources);
     let now = SystemTime::now();
     if let Some(lock) = remembered(cache, &key, now) {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::nix::LockedSource;
-use super::{EnvironmentError, EnvironmentRequest, LockedEnvironment, Packages};
+use super::{EnvironmentError, EnvironmentRequest, LockedEnvironment, Machine, Packages};
 
 /// Of the file's form.
 const VERSION: u32 = 1;
@@ -58,11 +58,12 @@ impl LockFile {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// The packages, if they are those for a request on this machine; else why they are not.
+    /// The packages, if they are those for a request and a machine, none being this one; else why they are not.
     pub fn fits(
         self,
         request: &EnvironmentRequest,
         packages: Packages,
+        machine: Option<Machine>,
     ) -> Result<LockedEnvironment, &'static str> {
         if self.request != *request {
             return Err("it was made for another plan");
@@ -74,11 +75,8 @@ impl LockFile {
         if packages != Packages::Auto && packages != source {
             return Err("it has packages from another source");
         }
-        let machines = match std::env::consts::ARCH {
-            "aarch64" => ["arm64", "aarch64-linux"],
-            _ => ["amd64", "x86_64-linux"],
-        };
-        if machines.contains(&system) {
+        let machine = machine.or_else(Machine::own);
+        if machine.is_some_and(|machine| [machine.debian(), machine.nix()].contains(&system)) {
             Ok(self.environment)
         } else {
             Err("it was made for another kind of machine")
@@ -148,7 +146,7 @@ mod tests {
         };
         let fits = |architecture: &str, asked: &str, packages| {
             LockFile::new(request("nodejs@22"), debian(architecture))
-                .fits(&request(asked), packages)
+                .fits(&request(asked), packages, None)
                 .map(|_| ())
         };
         assert_eq!(fits(here, "nodejs@22", Packages::Auto), Ok(()));

@@ -324,7 +324,7 @@ impl Context<'_> {
     /// The verified files of packages, all of which were downloaded before; fetched again when
     /// pruned meanwhile.
     fn downloaded<'a>(
-        &self,
+        &'a self,
         packages: &'a [DebianPackage],
     ) -> Result<Vec<Downloaded<'a>>, EnvironmentError> {
         packages
@@ -333,6 +333,7 @@ impl Context<'_> {
                 Ok(Downloaded {
                     package,
                     file: self.fetch(&Wanted::Package(package), &|_| {})?,
+                    architecture: &self.lock.architecture,
                 })
             })
             .collect()

@@ -42,7 +42,7 @@ impl Build<'_> {
         dialect: Dialect,
     ) -> Result<Context, PipelineError> {
         let plan = &prepared.plan;
-        let context = self.environment(&prepared.repo, plan)?;
+        let context = self.environment_of(prepared)?;
         let kit = crate::environment::kit(&prepared.lock, &context)?;
         let dockerfile = Recipe {
             plan,

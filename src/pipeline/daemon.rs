@@ -18,6 +18,7 @@ use crate::engine::Exit;
 use crate::engine::docker::{
     BuildKit, DaemonError, DaemonOptions, Engine, Exported, ImageBuild, Loaded, Message,
 };
+use crate::environment::Machine;
 use crate::image::WrittenImage;
 use crate::report::{Event, Step, Stream};
 
@@ -32,6 +33,14 @@ pub enum Builder {
 }
 
 impl Builder {
+    /// The kind of its machine.
+    fn architecture(&self) -> &str {
+        match self {
+            Self::Engine(engine) | Self::Classic(engine) => &engine.architecture,
+            Self::BuildKit(daemon) => &daemon.architecture,
+        }
+    }
+
     /// Docker Engine, when it is one.
     fn engine(&self) -> Option<&Engine> {
         match self {
@@ -53,13 +62,13 @@ impl Build<'_> {
             Builder::Classic(_) => Dialect::Classic,
             Builder::Engine(_) | Builder::BuildKit(_) => Dialect::Mounts,
         };
-        let prepared = self.prepare()?;
+        let prepared = self.prepare(machine(builder, options))?;
         let plan = &prepared.plan;
         self.refuse(builder, options, plan)?;
         let source = self.read_source(&prepared.repo)?;
         let context = self.context(&prepared, &source, dialect)?;
         if let Some(folder) = folder {
-            self.write_context(&context, (&prepared.repo, &source), folder)?;
+            self.write_context(&context, &prepared, &source, folder)?;
         }
         let kept = Kept::of(self, builder, options, plan, &context);
         if let Some(kept) = &kept {
@@ -93,7 +102,8 @@ impl Build<'_> {
             options: options.clone(),
             shared_key: self.mount_scope(),
         };
-        let (digest, phases_run) = self.build_there(builder, request)?;
+        let built = self.build_there(builder, request);
+        let (digest, phases_run) = built.map_err(|error| emulated(error, builder, &options))?;
         if let Some(kept) = &kept {
             kept.keep(phases_run)?;
         }
@@ -348,4 +358,28 @@ fn describe(
         size,
         unpacked_size: size,
     })
+}
+
+/// The machine that the image is for: the one that is asked for, else the daemon's own.
+fn machine(builder: &Builder, options: &DaemonOptions) -> Option<Machine> {
+    let own = builder.architecture();
+    Machine::named(options.platform.as_deref().unwrap_or(own))
+}
+
+/// A builder runs programs of another kind of machine by emulation, or not at all.
+fn emulated(error: PipelineError, builder: &Builder, options: &DaemonOptions) -> PipelineError {
+    let PipelineError::Daemon(DaemonError::Build { tail, .. }) = &error else {
+        return error;
+    };
+    match &options.platform {
+        Some(platform) if tail.iter().any(|line| line.ends_with("exec format error")) => {
+            let what = format!(
+                "run programs of {platform}: its machine is {}, without emulation; name a builder of that kind, or install \
+                 qemu-user-static there",
+                builder.architecture()
+            );
+            DaemonError::Unable(what).into()
+        }
+        _ => error,
+    }
 }

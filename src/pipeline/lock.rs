@@ -6,7 +6,7 @@ use packwright_providers::{BuildPlan, PlanError, Repo};
 
 use super::{Build, BuildOptions, PipelineError, hooks};
 use crate::environment::{
-    Context, EnvironmentError, EnvironmentRequest, LockFile, LockedEnvironment, Packages,
+    Context, EnvironmentError, EnvironmentRequest, LockFile, LockedEnvironment, Machine, Packages,
     resolve_lock,
 };
 use crate::report::Event;
@@ -20,18 +20,29 @@ pub struct Prepared {
     pub plan: BuildPlan,
     /// On which packages.
     pub lock: LockedEnvironment,
+    /// For which machine; none is this one.
+    pub machine: Option<Machine>,
 }
 
 impl Build<'_> {
-    /// What making the environment needs.
-    pub(super) fn environment<'b>(
+    /// What making the environment of a prepared build needs.
+    pub(super) fn environment_of<'b>(
+        &'b self,
+        prepared: &'b Prepared,
+    ) -> Result<Context<'b>, PipelineError> {
+        self.environment(&prepared.repo, &prepared.plan, prepared.machine)
+    }
+
+    fn environment<'b>(
         &'b self,
         repo: &'b Repo,
         plan: &BuildPlan,
+        machine: Option<Machine>,
     ) -> Result<Context<'b>, PipelineError> {
         Ok(Context {
             folder: repo.root().unwrap_or(&self.options.source),
             packages: packages(self.options, plan)?,
+            machine,
             nix: &self.options.nix,
             sources: self.sources,
             cache: self.cache,
@@ -40,12 +51,18 @@ impl Build<'_> {
         })
     }
 
-    /// Plans and locks.
-    pub(super) fn prepare(&self) -> Result<Prepared, PipelineError> {
+    /// Plans and locks, for a machine; none is this one.
+    pub(super) fn prepare(&self, machine: Option<Machine>) -> Result<Prepared, PipelineError> {
         let (repo, planned) = self.plan()?;
         let plan = hooks::with_phases_for_hooks(planned.plan);
-        let lock = self.lock(&repo, &plan, &self.environment(&repo, &plan)?)?;
-        Ok(Prepared { repo, plan, lock })
+        let context = self.environment(&repo, &plan, machine)?;
+        let lock = self.lock(&repo, &plan, &context)?;
+        Ok(Prepared {
+            repo,
+            plan,
+            lock,
+            machine,
+        })
     }
 
     /// The exact packages for a plan. Tells what of the plan means nothing to them.
@@ -72,7 +89,7 @@ impl Build<'_> {
         let kept = repo.text(LockFile::NAME).map_err(PlanError::from)?;
         let unfit = match kept.map(|text| LockFile::read(&text)).transpose()? {
             None => "there is none",
-            Some(file) => match file.fits(&request, context.packages) {
+            Some(file) => match file.fits(&request, context.packages, context.machine) {
                 Ok(environment) => {
                     self.report.event(Event::Decided {
                         subject: "packages".to_owned(),
@@ -103,7 +120,7 @@ impl Build<'_> {
     pub fn write_lock(&self) -> Result<PathBuf, PipelineError> {
         let (repo, planned) = self.plan()?;
         let plan = hooks::with_phases_for_hooks(planned.plan);
-        let context = self.environment(&repo, &plan)?;
+        let context = self.environment(&repo, &plan, None)?;
         let request = EnvironmentRequest::from_plan(&plan);
         let environment = resolve_lock(&request, &context)?;
         let file = LockFile::new(request, environment);

@@ -15,34 +15,41 @@ use tempfile::NamedTempFile;
 
 use super::context::{Context, bytes};
 use super::dockerfile::{Dialect, Dockerfile, FOLDER, render};
+use super::lock::Prepared;
 use super::source::SourceTree;
 use super::{Build, PipelineError};
 use crate::engine::docker::{ContextBody, ContextFile};
+use crate::environment::Machine;
 use crate::report::Event;
 use crate::whole;
 
 impl Build<'_> {
     /// The Dockerfile alone.
-    pub fn dockerfile(&self) -> Result<String, PipelineError> {
-        let prepared = self.prepare()?;
+    pub fn dockerfile(&self, machine: Option<Machine>) -> Result<String, PipelineError> {
+        let prepared = self.prepare(machine)?;
         let source = self.read_source(&prepared.repo)?;
         let context = self.context(&prepared, &source, Dialect::Mounts)?;
         Ok(context.dockerfile.text)
     }
 
     /// Writes `.nixpacks/` into a folder. The app's files are not copied: the folder of the app is what is built.
-    pub fn write_out(&self, out: &Path) -> Result<PathBuf, PipelineError> {
-        let prepared = self.prepare()?;
+    pub fn write_out(
+        &self,
+        out: &Path,
+        machine: Option<Machine>,
+    ) -> Result<PathBuf, PipelineError> {
+        let prepared = self.prepare(machine)?;
         let source = self.read_source(&prepared.repo)?;
         let context = self.context(&prepared, &source, Dialect::Mounts)?;
-        self.write_context(&context, (&prepared.repo, &source), out)
+        self.write_context(&context, &prepared, &source, out)
     }
 
     /// Writes what was gathered.
     pub(super) fn write_context(
         &self,
         context: &Context,
-        (repo, source): (&Repo, &SourceTree),
+        prepared: &Prepared,
+        source: &SourceTree,
         out: &Path,
     ) -> Result<PathBuf, PipelineError> {
         for name in context.dockerfile.arguments.keys() {
@@ -52,8 +59,8 @@ impl Build<'_> {
                 ),
             });
         }
-        let script = self.build_script(&context.dockerfile)?;
-        let rules = ignore_rules(repo, source)?;
+        let script = self.build_script(&context.dockerfile, prepared.machine)?;
+        let rules = ignore_rules(&prepared.repo, source)?;
         let mut files = context.files.clone();
         for (name, mode, text) in [
             ("build.sh", 0o755, script),
@@ -80,7 +87,11 @@ impl Build<'_> {
     }
 
     /// `build.sh`: the call that builds the folder, with what the Dockerfile cannot say.
-    fn build_script(&self, dockerfile: &Dockerfile) -> Result<String, PipelineError> {
+    fn build_script(
+        &self,
+        dockerfile: &Dockerfile,
+        machine: Option<Machine>,
+    ) -> Result<String, PipelineError> {
         let quote = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
         let pairs = |map: &BTreeMap<String, String>| -> Vec<String> {
             map.iter()
@@ -92,6 +103,7 @@ impl Build<'_> {
             include_str!("../../templates/build.sh"),
             context! {
                 names,
+                machine => machine.map(Machine::debian),
                 arguments => pairs(&dockerfile.arguments),
                 labels => pairs(&dockerfile.labels),
                 secrets => dockerfile.secrets.keys().cloned().collect::<Vec<_>>(),

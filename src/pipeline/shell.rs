@@ -2,7 +2,6 @@
 //!
 //! What is changed there is gone when the shell ends; cache mounts are not there.
 
-use super::lock::Prepared;
 use super::source::APP;
 use super::{Build, PipelineError, authorities, phases};
 use crate::engine::{EngineError, Exit, Job, Network, Streams};
@@ -10,10 +9,11 @@ use crate::engine::{EngineError, Exit, Job, Network, Streams};
 impl Build<'_> {
     /// Runs a shell, or a command in it, with the caller's own streams.
     pub fn shell(&self, command: &[String]) -> Result<Exit, PipelineError> {
-        let Prepared { repo, plan, lock } = self.prepare()?;
-        let context = self.environment(&repo, &plan)?;
-        let roots = crate::environment::realise(&lock, &context, self)?;
-        let source = self.read_source(&repo)?;
+        let prepared = self.prepare(None)?;
+        let plan = &prepared.plan;
+        let context = self.environment_of(&prepared)?;
+        let roots = crate::environment::realise(&prepared.lock, &context, self)?;
+        let source = self.read_source(&prepared.repo)?;
         let files = source.select(None)?;
         let mut lowers = roots.build.clone();
         lowers.push(source.snapshot(&files, self.cache)?.0);
@@ -23,7 +23,7 @@ impl Build<'_> {
                 path.insert(0, entry.clone());
             }
         }
-        let mut env = phases::variables(&plan, &roots, &path);
+        let mut env = phases::variables(plan, &roots, &path);
         if let Ok(terminal) = std::env::var("TERM") {
             env.insert("TERM".to_owned(), terminal);
         }

@@ -52,6 +52,8 @@ pub struct Engine {
     docker: Docker,
     /// Its version, as it says.
     pub version: String,
+    /// The kind of its machine: `amd64`.
+    pub architecture: String,
     /// It keeps images as they come, and needs every blob of them.
     whole_images: bool,
 }
@@ -85,6 +87,7 @@ impl Engine {
                 host: host.clone(),
                 docker,
                 version: version.version.unwrap_or_default(),
+                architecture: version.arch.unwrap_or_default(),
                 whole_images: status.iter().any(containerd),
             })
         })

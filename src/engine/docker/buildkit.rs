@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    BytesMessage, CacheOptions, CacheOptionsEntry, InfoRequest, SolveRequest, StatusRequest,
-    StatusResponse,
+    BytesMessage, CacheOptions, CacheOptionsEntry, InfoRequest, ListWorkersRequest, SolveRequest,
+    StatusRequest, StatusResponse,
 };
 use futures_util::StreamExt;
 use hyper_util::rt::TokioIo;
@@ -114,17 +114,27 @@ pub(super) async fn build(
     Ok(digest)
 }
 
-/// The version of a buildkitd; also a test of whether it answers.
-pub(super) async fn version(stream: Box<dyn Stream>) -> Result<String, DaemonError> {
-    match client(channel(stream).await?).info(InfoRequest {}).await {
+/// The version of a buildkitd and the kind of its machine; also a test of whether it answers.
+pub(super) async fn describe(stream: Box<dyn Stream>) -> Result<(String, String), DaemonError> {
+    let mut control = client(channel(stream).await?);
+    let version = match control.info(InfoRequest {}).await {
         Ok(answer) => {
-            let version = answer.into_inner().buildkit_version;
-            Ok(version.map(|version| version.version).unwrap_or_default())
+            answer
+                .into_inner()
+                .buildkit_version
+                .unwrap_or_default()
+                .version
         }
         // Those before 0.12 do not tell, and build all the same.
-        Err(status) if status.code() == Code::Unimplemented => Ok("before 0.12".to_owned()),
-        Err(status) => Err(told(&status)),
-    }
+        Err(status) if status.code() == Code::Unimplemented => "before 0.12".to_owned(),
+        Err(status) => return Err(told(&status)),
+    };
+    let workers = control.list_workers(ListWorkersRequest::default()).await;
+    let workers = workers.map_err(|status| told(&status))?.into_inner().record;
+    // The first platform is the machine's own, the others are those that it can also run.
+    let platforms = workers.into_iter().flat_map(|worker| worker.platforms);
+    let own = platforms.map(|platform| platform.architecture).next();
+    Ok((version, own.unwrap_or_default()))
 }
 
 fn client(channel: Channel) -> ControlClient<Channel> {

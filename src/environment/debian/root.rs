@@ -301,6 +301,8 @@ pub(crate) struct Downloaded<'a> {
     pub package: &'a DebianPackage,
     /// Its file, verified.
     pub file: PathBuf,
+    /// Debian's name of the machine that it is for.
+    pub architecture: &'a str,
 }
 
 /// Reads packages in parallel and hands them over in their order.
@@ -359,10 +361,10 @@ fn open_root(fs_dir: &Path) -> Result<Root, EnvironmentError> {
 }
 
 /// Makes the folder of a root with the links of a merged `/usr`.
-fn skeleton(fs_dir: &Path) -> Result<(), EnvironmentError> {
+fn skeleton(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Result<(), EnvironmentError> {
     make_dir(fs_dir, 0o755)?;
     make_dir(&fs_dir.join("usr"), 0o755)?;
-    let native: &[&str] = if cfg!(target_arch = "x86_64") {
+    let native: &[&str] = if packages.iter().any(|one| one.architecture == "amd64") {
         &["bin", "sbin", "lib", "lib64"]
     } else {
         &["bin", "sbin", "lib"]
@@ -398,7 +400,7 @@ fn write(fs_dir: &Path, path: &str, mode: u32, bytes: &[u8]) -> Result<(), Envir
 
 /// Unpacks packages and registers them with dpkg as unpacked, so that it can configure them.
 fn unpack_registered(fs_dir: &Path, packages: &[Downloaded<'_>]) -> Result<(), EnvironmentError> {
-    skeleton(fs_dir)?;
+    skeleton(fs_dir, packages)?;
     let root = open_root(fs_dir)?;
     let owners = owners();
     let mut status = String::new();
@@ -631,7 +633,7 @@ pub(crate) fn unpack_for_run(
     fs_dir: &Path,
     packages: &[Downloaded<'_>],
 ) -> Result<(), EnvironmentError> {
-    skeleton(fs_dir)?;
+    skeleton(fs_dir, packages)?;
     let root = open_root(fs_dir)?;
     let owners = owners();
     each(packages, |package, deb| {

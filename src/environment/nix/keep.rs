@@ -41,6 +41,7 @@ pub(in crate::environment) fn sweep(
     let context = Context {
         folder: Path::new("/"),
         packages: Packages::Nix,
+        machine: None,
         nix: &settings,
         sources: &Sources::discover(cache),
         cache,

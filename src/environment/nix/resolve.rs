@@ -79,7 +79,7 @@ impl Nix<'_> {
             ..EnvironmentRequest::default()
         };
         let context = self.context;
-        lock::resolve(&apt, context.sources, context.cache, context.report).map(Some)
+        lock::resolve(&apt, context).map(Some)
     }
 
     fn lock_sets(
