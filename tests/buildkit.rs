@@ -370,6 +370,33 @@ fn buildkitd() -> PathBuf {
     program
 }
 
+/// What a buildkitd says of a failed command, a push that nobody takes, and an image for a machine that it is not.
+fn failures_are_told(address: &str, certificates: &Path) {
+    let certificates = ["--docker-cert-path", certificates.to_str().unwrap()];
+    let build_at =
+        |app: &Path, more: &[&str]| build_at(address, app, &[&certificates, more].concat());
+    let failing = common::app_of(&[(
+        "nixpacks.toml",
+        "[phases.build]\ncmds = [\"echo last words; exit 3\"]\n[start]\ncmd = \"true\"\n",
+    )]);
+    let failed = build_at(&failing.path().join("app"), &[]);
+    assert_eq!(failed.code(), 50, "{failed}");
+    assert!(
+        failed
+            .stderr
+            .contains("phase build failed with exit code 3: echo last words; exit 3"),
+        "{failed}"
+    );
+    let nobody = format!("127.0.0.1:{}/app", common::free_port());
+    let app = app("unpushed");
+    let app = app.path().join("app");
+    let refused = build_at(&app, &["--push", "--name", &nobody]);
+    assert_eq!(refused.code(), 70, "{refused}");
+    let absent = format!("type=registry,ref={nobody}");
+    let built = build_at(&app, &["--cache-from", &absent]).expect_success("no cache");
+    assert!(built.stdout.contains("no steps of other builds"), "{built}");
+}
+
 #[test]
 fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_registry() {
     if !common::test_all() {
@@ -449,6 +476,7 @@ fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_registry() {
             build_at(&address, &app, &more).expect_success(kind);
             assert!(fs::metadata(&file).unwrap().len() > 1 << 20, "{file}");
         }
+        failures_are_told(&address, home.path());
     }
     assert_eq!(ran, [1, 0], "commands that each builder ran");
 }

@@ -303,8 +303,8 @@ fn the_classic_builder_takes_several_hosts_and_refuses_caches_that_it_does_not_k
     }
     for (flag, says) in [
         (&["--inline-cache"][..], "--inline-cache"),
-        (&["--cache-to", "type=local,dest=x"], "--cache-to"),
-        (&["--cache-from", "type=local,src=x"], "type=local"),
+        (&["--cache-to", "type=registry,ref=x"], "--cache-to"),
+        (&["--cache-from", "type=gha"], "type=gha"),
     ] {
         let refused = common::finish(&mut build(daemon, "classic", &app, flag), LIMIT);
         assert_eq!(refused.code(), 38, "{refused}");

@@ -1,6 +1,7 @@
 //! Who builds: the sandbox of this machine or a daemon, and what a daemon is told.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -320,7 +321,15 @@ impl DaemonFlags {
 
     fn options(&self) -> Result<DaemonOptions, DaemonError> {
         let typed = |flag, texts: &[String]| -> Result<Vec<Typed>, DaemonError> {
-            texts.iter().map(|text| parse_typed(flag, text)).collect()
+            let typed = texts.iter().map(|text| match parse_typed(flag, text)? {
+                (kind, _) if kind == "local" => Err(wrong(
+                    flag,
+                    text,
+                    "a folder of this machine cannot keep steps: say type=registry,ref=IMAGE",
+                )),
+                typed => Ok(typed),
+            });
+            typed.collect()
         };
         let mut cache_to = typed("--cache-to", &self.cache_to)?;
         if self.inline_cache {
@@ -343,7 +352,11 @@ impl DaemonFlags {
             platform: self
                 .machine()?
                 .map(|machine| format!("linux/{}", machine.debian())),
-            add_hosts: self.add_host.clone(),
+            add_hosts: self
+                .add_host
+                .iter()
+                .map(|text| host(text))
+                .collect::<Result<_, _>>()?,
             network,
             memory: self.memory.as_deref().map(bytes).transpose()?,
             cpu_quota: self.cpu_quota,
@@ -418,6 +431,22 @@ fn wrong(flag: &'static str, text: &str, reason: &str) -> DaemonError {
     }
 }
 
+/// `name:address` of `NAME:ADDRESS` or `NAME=ADDRESS`.
+fn host(text: &str) -> Result<String, DaemonError> {
+    let split = text.split_once(['=', ':']);
+    let pair = split.map(|(name, address)| (name, address.trim_matches(['[', ']'])));
+    match pair {
+        Some((name, address)) if !name.is_empty() && address.parse::<IpAddr>().is_ok() => {
+            Ok(format!("{name}:{address}"))
+        }
+        _ => Err(wrong(
+            "--add-host",
+            text,
+            "it must be NAME:ADDRESS, with a number as address",
+        )),
+    }
+}
+
 /// `512m`, `2g`, `1048576`.
 fn bytes(text: &str) -> Result<i64, DaemonError> {
     let wrong = || wrong("--memory", text, "it must be a number with b, k, m or g");
@@ -477,6 +506,15 @@ mod tests {
         assert_eq!(export("type=registry").unwrap(), Exported::Registry);
         assert_eq!(export("type=image,push=true").unwrap(), Exported::Registry);
         assert!(export("type=oci").is_err() && export("type=floppy,dest=a").is_err());
+    }
+
+    #[test]
+    fn hosts_are_read_as_docker_reads_them() {
+        assert_eq!(host("a.test:10.0.0.1").unwrap(), "a.test:10.0.0.1");
+        assert_eq!(host("a=[::1]").unwrap(), "a:::1");
+        for text in ["a", "a:", ":10.0.0.1", "a:b.test"] {
+            assert!(host(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Engine {
             let mut id = String::new();
             while let Some(news) = answer.next().await? {
                 if let Some(fault) = news.error_detail {
-                    return Err(classic.failure(fault, tell));
+                    return Err(classic.failure(&fault, tell));
                 }
                 classic.take(&news.stream.unwrap_or_default(), tell);
                 id = news.aux.and_then(|made| made.id).unwrap_or(id);

@@ -23,7 +23,7 @@ use super::filesync::ContextServer;
 use super::host::{Host, Stream};
 use super::output::Output;
 use super::progress::Progress;
-use super::request::{Exported, ImageBuild};
+use super::request::{DaemonOptions, Exported, ImageBuild};
 use super::session::{self, Session};
 use super::{DaemonError, Message, Teller, chain};
 
@@ -109,7 +109,7 @@ pub(super) async fn build(
     // A build that was left ends with its call.
     end.abort();
     serving.abort();
-    let digest = outcome.map_err(|error| witness.told(error))?;
+    let digest = outcome.map_err(|error| unknown(witness.told(error), &build.options))?;
     output.map_or(Ok(()), Output::finish)?;
     Ok(digest)
 }
@@ -320,6 +320,29 @@ fn exporter(build: &ImageBuild) -> (String, HashMap<String, String>) {
     (exporter.to_owned(), attributes)
 }
 
+/// What a builder does not know at all, which is most of Docker Engine's, is told with what to do.
+fn unknown(error: DaemonError, options: &DaemonOptions) -> DaemonError {
+    let DaemonError::Protocol(message) = &error else {
+        return error;
+    };
+    if let Exported::File { kind, .. } = &options.export
+        && *message == format!("exporter {kind:?} could not be found")
+    {
+        return DaemonError::Unable(format!(
+            "write type={kind}: Docker Engine writes type=tar and type=local; for others say docker save, --buildkit-host, or \
+             --engine native with --output"
+        ));
+    }
+    for (kind, _) in &options.cache_to {
+        if *message == format!("unknown cache exporter: {kind:?}") {
+            return DaemonError::Unable(format!(
+                "keep steps by type={kind}: Docker Engine keeps them by --inline-cache; others need --buildkit-host"
+            ));
+        }
+    }
+    error
+}
+
 /// Tells what happens until the build has ended.
 async fn follow(
     mut solving: tokio::task::JoinHandle<Result<String, tonic::Status>>,
@@ -329,6 +352,7 @@ async fn follow(
 ) -> Result<String, DaemonError> {
     let mut ended = None;
     let mut watched = true;
+    let mut unheard = None;
     loop {
         tokio::select! {
             outcome = &mut solving, if ended.is_none() => ended = Some(
@@ -338,12 +362,15 @@ async fn follow(
                 Some(Ok(news)) => progress.take(news, tell),
                 Some(Err(status)) => {
                     watched = false;
-                    let message = format!("the daemon tells no more of this build: {}", status.message());
-                    tell(Message::Warning(message));
+                    unheard = Some(format!("the daemon tells no more of this build: {}", status.message()));
                 }
                 None => watched = false,
             },
-            () = tokio::time::sleep(LAST_WORDS), if ended.is_some() => watched = false,
+            // When it has ended with an error, that is what is to be told.
+            () = tokio::time::sleep(LAST_WORDS), if ended.is_some() || unheard.is_some() => {
+                unheard.take().map(Message::Warning).into_iter().for_each(&mut *tell);
+                watched &= ended.is_none();
+            }
         }
         if let (Some(outcome), false) = (&ended, watched) {
             return match outcome {

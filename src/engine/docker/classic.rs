@@ -146,13 +146,13 @@ impl Classic {
     }
 
     /// Why the build failed; a code other than 0 is that of the step's command.
-    pub(super) fn failure(mut self, fault: Fault, tell: &mut Teller<'_>) -> DaemonError {
+    pub(super) fn failure(mut self, fault: &Fault, tell: &mut Teller<'_>) -> DaemonError {
         self.rest(tell);
         if let Some(step) = self.step.take() {
             tell(Message::Failed { step });
         }
         let code = Some(fault.code).filter(|code| *code != 0);
-        self.title.failure(code, fault.message, self.tail)
+        self.title.failure(code, &fault.message, self.tail)
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
             code: 3,
             message: "returned a non-zero code: 3".to_owned(),
         };
-        let failed = classic.failure(fault, &mut |message| told.push(message));
+        let failed = classic.failure(&fault, &mut |message| told.push(message));
         assert!(matches!(
             failed,
             DaemonError::Phase { phase, command, code: 3, tail } if phase == "build" && command == "make all" && tail == ["no"]

@@ -90,6 +90,13 @@ impl Progress {
                 tail.push(line);
                 tell(output(step, stream, line));
             });
+            if known.failed && is_import(&vertex.name) {
+                let message = format!(
+                    "no steps of other builds: {}: {}",
+                    vertex.name, vertex.error
+                );
+                tell(Message::Warning(message));
+            }
             let (step, cached) = (step.clone(), vertex.cached);
             tell(if known.failed {
                 Message::Failed { step }
@@ -99,24 +106,28 @@ impl Progress {
         }
     }
 
-    /// What failed: the step that the details name, else the one that the daemon said has an error, else nothing of
-    /// the build's own.
+    /// What failed: the step that the details name, else the one that the daemon said has an error, else what is done with
+    /// the result, when that was begun.
     pub(super) fn failure(mut self, details: &Details, message: &str) -> DaemonError {
         let named = details.vertex.as_ref();
         let named = named.and_then(|digest| self.steps.remove(digest));
-        let failed = named.or_else(|| self.steps.into_values().find(|step| step.failed));
-        match failed {
-            None => DaemonError::Protocol(message.to_owned()),
-            Some(step) if details.vertex.is_none() && step.name.starts_with(EXPORTING) => {
-                DaemonError::Export(message.to_owned())
+        let exporting = |step: &Known| step.name.starts_with(EXPORTING);
+        let exported = self.steps.values().any(exporting);
+        let mut others = self.steps.into_values();
+        let of_build = |step: &Known| step.failed && !exporting(step) && !is_import(&step.name);
+        match named.or_else(|| others.find(of_build)) {
+            Some(step) => {
+                Title::of(&step.name, &self.commands).failure(details.code, message, step.tail)
             }
-            Some(step) => Title::of(&step.name, &self.commands).failure(
-                details.code,
-                message.to_owned(),
-                step.tail,
-            ),
+            None if exported => DaemonError::Export(message.to_owned()),
+            None => DaemonError::Protocol(message.to_owned()),
         }
     }
+}
+
+/// Whether a step looks for the steps of other builds, without which the build goes on.
+fn is_import(name: &str) -> bool {
+    name.starts_with("importing cache manifest ")
 }
 
 /// Begins the names of what BuildKit does with a result, to an image or to a cache. No instruction of ours has such a name,
@@ -197,9 +208,9 @@ impl Title {
     }
 
     /// That it failed; `code` is that of its command, where the daemon says it.
-    pub(super) fn failure(self, code: Option<i32>, reason: String, tail: Tail) -> DaemonError {
+    pub(super) fn failure(self, code: Option<i32>, reason: &str, tail: Tail) -> DaemonError {
         let tail = tail.last(Tail::LINES);
-        match (self, code.or_else(|| code_in(&reason))) {
+        match (self, code.or_else(|| code_in(reason))) {
             (Self::Phase { phase, command }, Some(code)) => DaemonError::Phase {
                 phase,
                 command,
@@ -208,11 +219,18 @@ impl Title {
             },
             (title, _) => DaemonError::Build {
                 step: title.to_string(),
-                reason,
+                reason: end_of(reason).to_owned(),
                 tail,
             },
         }
     }
+}
+
+/// What happened, without the command that it happened to: the step says it.
+fn end_of(message: &str) -> &str {
+    let ends = ["did not complete successfully: ", "]: "];
+    let mut ends = ends.iter().filter_map(|end| message.rsplit_once(end));
+    ends.next().map_or(message, |(_, end)| end)
 }
 
 /// The code at the end of a message: Docker Engine 20.10's BuildKit says it there alone.
@@ -337,6 +355,27 @@ mod tests {
         );
         let failed = of(&steps).failure(&unstarted, "no");
         assert!(matches!(&failed, DaemonError::Build { step, .. } if step == "install: npm ci"));
+        let reason = |message: &str| match of(&steps).failure(
+            &Details {
+                vertex: Some("sha256:2".to_owned()),
+                code: None,
+            },
+            message,
+        ) {
+            DaemonError::Build { reason, .. } => reason,
+            other => other.to_string(),
+        };
+        assert_eq!(
+            reason("process \"x\" did not complete successfully: killed"),
+            "killed"
+        );
+        assert_eq!(
+            reason("executor failed running [/bin/x [y]]: killed"),
+            "killed"
+        );
+        let imports = [("sha256:0", "importing cache manifest from a"), steps[0]];
+        let exported = of(&imports).failure(&Details::default(), "denied");
+        assert!(matches!(&exported, DaemonError::Export(_)), "{exported:?}");
         let exported = of(&steps[..1]).failure(&Details::default(), "denied");
         assert!(matches!(&exported, DaemonError::Export(reason) if reason == "denied"));
         let lost = of(&[]).failure(&Details::default(), "gone");
