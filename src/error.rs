@@ -214,7 +214,7 @@ impl From<DaemonError> for Failure {
                 return failure;
             }
             DaemonError::Changed(_) => (24, Some(STILL)),
-            DaemonError::Export(_) => (70, None),
+            DaemonError::Export(_) | DaemonError::Destination { .. } => (70, None),
             DaemonError::Push { .. } => (
                 70,
                 Some(

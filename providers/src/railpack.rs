@@ -420,23 +420,32 @@ fn phase_of(step: &str) -> &str {
 /// The assets of a step by their names there, each with its name in the plan and its text.
 type Assets = BTreeMap<String, (String, String)>;
 
-/// Names of assets under which steps have different texts: each step has its own, a plan has one for all.
-fn contested(steps: &BTreeMap<String, Step>) -> BTreeSet<String> {
+/// Names of assets, and whether steps have different texts under one: each step has its own, a plan has one for all.
+fn contested(steps: &BTreeMap<String, Step>) -> BTreeMap<String, bool> {
     let mut texts: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
     for (name, text) in steps.values().flat_map(|step| &step.assets) {
         texts.entry(name).or_default().insert(text);
     }
-    let several = texts.into_iter().filter(|(_, texts)| texts.len() > 1);
-    several.map(|(name, _)| name.clone()).collect()
+    let names = texts.into_iter();
+    names
+        .map(|(name, texts)| (name.clone(), texts.len() > 1))
+        .collect()
 }
 
-fn assets_of(step: &str, assets: BTreeMap<String, String>, contested: &BTreeSet<String>) -> Assets {
+fn assets_of(
+    step: &str,
+    assets: BTreeMap<String, String>,
+    contested: &BTreeMap<String, bool>,
+) -> Assets {
     let stored = |name: &String| {
-        if contested.contains(name) {
-            format!("{step}/{name}")
-        } else {
-            name.clone()
+        let mut stored = name.clone();
+        if contested.get(name) == Some(&true) {
+            stored = format!("{name}.{step}");
+            while contested.contains_key(&stored) {
+                stored.push('_');
+            }
         }
+        stored
     };
     assets
         .into_iter()

@@ -152,6 +152,14 @@ pub enum DaemonError {
     /// The result, or the steps of a cache, did not get where they should be.
     #[error("the builder could not deliver what it made: {0}")]
     Export(String),
+    /// The file or folder of this machine that the result should become cannot be written.
+    #[error("cannot write {path}")]
+    Destination {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A registry does not take an image.
     #[error("cannot push {name}: {reason}")]
     Push {

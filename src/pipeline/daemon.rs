@@ -62,7 +62,7 @@ impl Build<'_> {
             Builder::Classic(_) => Dialect::Classic,
             Builder::Engine(_) | Builder::BuildKit(_) => Dialect::Mounts,
         };
-        let prepared = self.prepare(machine(builder, options))?;
+        let prepared = self.prepare(machine(builder, options)?)?;
         let plan = &prepared.plan;
         self.refuse(builder, options, plan)?;
         let source = self.read_source(&prepared.repo)?;
@@ -110,7 +110,7 @@ impl Build<'_> {
         let mut image = describe(builder, &options, digest)?;
         self.smoke_test_there(builder, &image, &options, plan)?;
         if let Some(engine) = pushing {
-            image.manifest_digest = self.push_from(engine)?;
+            image.manifest_digest = self.push_from(engine, &image.manifest_digest)?;
         }
         let built = Built {
             image,
@@ -142,7 +142,14 @@ impl Build<'_> {
         if !self.options.destinations.is_empty() {
             return unable("write --output; say --docker-output, or build with --engine native");
         }
+        let alone = plan
+            .phases
+            .values()
+            .any(|phase| phase.network == Some(false));
         match builder {
+            Builder::Classic(_) if alone => unable(
+                "keep a phase from the network, as network = false asks: it is the classic one, without BuildKit",
+            ),
             Builder::Classic(_) if asks => {
                 unable("keep secrets from layers: it is the classic one, without BuildKit")
             }
@@ -299,8 +306,9 @@ impl Build<'_> {
         })
     }
 
-    /// Has Docker Engine push the image by each of its names; the digest of the first.
-    fn push_from(&self, engine: &Engine) -> Result<String, PipelineError> {
+    /// Has Docker Engine push the image by each of its names; the digest of the first. A name may have become another's
+    /// since it was built, so it is given again.
+    fn push_from(&self, engine: &Engine, id: &str) -> Result<String, PipelineError> {
         let mut digests = Vec::new();
         for name in &self.options.names {
             let step = Step::start(self.report, "push", format!("push {name}"));
@@ -311,7 +319,7 @@ impl Build<'_> {
                     line: line.to_owned(),
                 });
             };
-            digests.push(engine.push(name, self.interrupt, tell)?);
+            digests.push(engine.push(id, name, self.interrupt, tell)?);
             step.finish(false, "");
         }
         Ok(digests.into_iter().next().unwrap_or_default())
@@ -360,10 +368,16 @@ fn describe(
     })
 }
 
-/// The machine that the image is for: the one that is asked for, else the daemon's own.
-fn machine(builder: &Builder, options: &DaemonOptions) -> Option<Machine> {
-    let own = builder.architecture();
-    Machine::named(options.platform.as_deref().unwrap_or(own))
+/// The machine that the image is for: the one that is asked for, else the daemon's own; none where it does not say.
+fn machine(builder: &Builder, options: &DaemonOptions) -> Result<Option<Machine>, DaemonError> {
+    let name = options.platform.as_deref();
+    let name = name.unwrap_or_else(|| builder.architecture());
+    let machine = Machine::named(name);
+    if machine.is_none() && !name.is_empty() {
+        let what = format!("be for {name}: there are packages for linux/amd64 and linux/arm64");
+        return Err(DaemonError::Unable(what));
+    }
+    Ok(machine)
 }
 
 /// A builder runs programs of another kind of machine by emulation, or not at all.
@@ -371,8 +385,9 @@ fn emulated(error: PipelineError, builder: &Builder, options: &DaemonOptions) ->
     let PipelineError::Daemon(DaemonError::Build { tail, .. }) = &error else {
         return error;
     };
+    let foreign = tail.iter().any(|line| line.ends_with("exec format error"));
     match &options.platform {
-        Some(platform) if tail.iter().any(|line| line.ends_with("exec format error")) => {
+        Some(platform) if foreign => {
             let what = format!(
                 "run programs of {platform}: its machine is {}, without emulation; name a builder of that kind, or install \
                  qemu-user-static there",

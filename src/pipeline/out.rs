@@ -1,17 +1,18 @@
 //! Writes what was gathered for a builder into a folder, as `nixpacks build --out` does.
 //!
-//! All of it or nothing: files are made beside their names and renamed together. The folder is often the app's, which
+//! All of it or nothing: files are made aside and renamed together. The folder is often the app's, which
 //! others wrote, so no link in it is followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use minijinja::context;
 use packwright_providers::{PlanError, Repo};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 use super::context::{Context, bytes};
 use super::dockerfile::{Dialect, Dockerfile, FOLDER, render};
@@ -21,7 +22,6 @@ use super::{Build, PipelineError};
 use crate::engine::docker::{ContextBody, ContextFile};
 use crate::environment::Machine;
 use crate::report::Event;
-use crate::whole;
 
 impl Build<'_> {
     /// The Dockerfile alone.
@@ -59,7 +59,9 @@ impl Build<'_> {
                 ),
             });
         }
-        let script = self.build_script(&context.dockerfile, prepared.machine)?;
+        // What the environment is for, wherever the script is run.
+        let machine = prepared.machine.or_else(Machine::own);
+        let script = self.build_script(&context.dockerfile, machine)?;
         let rules = ignore_rules(&prepared.repo, source)?;
         let mut files = context.files.clone();
         for (name, mode, text) in [
@@ -71,18 +73,19 @@ impl Build<'_> {
             files.push(file);
         }
         let folder = out.join(FOLDER);
-        refuse_links(out, &files)?;
+        refuse_obstacles(out, &files)?;
         let _listening = self.interrupt.listen();
-        let mut staged = Staged::default();
+        let mut staged = Staged::new(out)?;
         for file in &files {
             if self.interrupt.count() > 0 {
                 return Err(PipelineError::Interrupted(self.interrupt.signal()));
             }
-            staged.add(out, file)?;
+            staged.add(file)?;
         }
         staged.persist()?;
-        forget_old(&folder.join("environment"), out, &files)?;
-        forget_old(&folder.join("assets"), out, &files)?;
+        for name in OURS {
+            forget_old(&folder.join(name), out, &files)?;
+        }
         Ok(folder)
     }
 
@@ -112,74 +115,141 @@ impl Build<'_> {
     }
 }
 
-/// No folder on the way to a file may be a symbolic link.
-fn refuse_links(out: &Path, files: &[ContextFile]) -> Result<(), PipelineError> {
+/// Folders below `.nixpacks` that are an export's whole content: what an earlier one left there may go.
+const OURS: [&str; 2] = ["environment", "assets"];
+
+fn is_ours(path: &Path) -> bool {
+    OURS.iter()
+        .any(|name| path.starts_with(Path::new(FOLDER).join(name)))
+}
+
+/// No folder on the way to a file may be a symbolic link, and nothing of another kind may be in the way.
+fn refuse_obstacles(out: &Path, files: &[ContextFile]) -> Result<(), PipelineError> {
+    let refuse = |path: &Path, reason: &str| {
+        Err(PipelineError::io(
+            "write into",
+            path,
+            io::Error::other(reason.to_owned()),
+        ))
+    };
     let above = files.iter().flat_map(|file| file.path.ancestors().skip(1));
     let folders: BTreeSet<&Path> = above.filter(|path| !path.as_os_str().is_empty()).collect();
     for folder in folders {
         let path = out.join(folder);
         if path.is_symlink() {
-            let reason =
-                io::Error::other("it is a symbolic link, which may lead elsewhere; remove it");
-            return Err(PipelineError::io("write into", &path, reason));
+            return refuse(
+                &path,
+                "it is a symbolic link, which may lead elsewhere; remove it",
+            );
+        }
+        if path.exists() && !path.is_dir() && !is_ours(folder) {
+            return refuse(&path, "it is no folder; remove it");
+        }
+    }
+    for file in files.iter().filter(|file| !is_ours(&file.path)) {
+        let path = out.join(&file.path);
+        if path.is_dir() && !path.is_symlink() {
+            return refuse(
+                &path,
+                "a file of this name is to be written; remove the folder",
+            );
         }
     }
     Ok(())
 }
 
-/// Files that are made and have not their names yet; without these they go, and folders that were made for them.
-#[derive(Default)]
-struct Staged {
-    files: Vec<(NamedTempFile, PathBuf)>,
-    folders: Vec<PathBuf>,
+/// Files that are made and not in place yet: they are in a folder of their own, which goes with all that is left in it.
+struct Staged<'a> {
+    out: &'a Path,
+    files: Vec<(PathBuf, &'a Path)>,
+    aside: TempDir,
+    made: Made,
 }
 
-impl Staged {
-    fn add(&mut self, out: &Path, file: &ContextFile) -> Result<(), PipelineError> {
-        let path = out.join(&file.path);
-        let parent = path.parent().unwrap_or(out);
-        let missing = parent.ancestors().take_while(|folder| !folder.exists());
-        let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-        missing.reverse();
-        self.folders.extend(missing);
-        fs::create_dir_all(parent).map_err(|e| PipelineError::io("create", parent, e))?;
-        let make = || -> io::Result<Option<NamedTempFile>> {
-            let mut staged = whole::beside(&path, file.mode)?;
+/// Folders that were made; those that stay empty go.
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+impl<'a> Staged<'a> {
+    fn new(out: &'a Path) -> Result<Self, PipelineError> {
+        let folder = out.join(FOLDER);
+        let missing = folder.ancestors().take_while(|folder| !folder.exists());
+        let made = Made(missing.map(Path::to_owned).collect());
+        let failed = |error| PipelineError::io("create", &folder, error);
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let aside = tempfile::Builder::new()
+            .prefix(".packwright-")
+            .tempdir_in(&folder);
+        Ok(Self {
+            out,
+            files: Vec::new(),
+            aside: aside.map_err(failed)?,
+            made,
+        })
+    }
+
+    fn add(&mut self, file: &'a ContextFile) -> Result<(), PipelineError> {
+        let staged = self.aside.path().join(self.files.len().to_string());
+        let path = self.out.join(&file.path);
+        let write = || -> io::Result<bool> {
+            let mut to = fs::File::create_new(&staged)?;
             match &file.body {
                 // Its name or the package's says its content, so one of the same length is the same.
-                ContextBody::File(from) if same_length(&path, from)? => return Ok(None),
+                ContextBody::File(from) if same_length(&path, from)? => return Ok(false),
                 ContextBody::File(from) => {
-                    io::copy(&mut fs::File::open(from)?, &mut staged).map(drop)?;
+                    io::copy(&mut fs::File::open(from)?, &mut to).map(drop)?;
                 }
-                ContextBody::Bytes(bytes) => staged.write_all(bytes)?,
+                ContextBody::Bytes(bytes) => to.write_all(bytes)?,
                 ContextBody::Directory | ContextBody::Symlink(_) | ContextBody::Beneath { .. } => {}
             }
-            Ok(Some(staged))
+            to.set_permissions(fs::Permissions::from_mode(file.mode))?;
+            Ok(true)
         };
-        if let Some(staged) = make().map_err(|e| PipelineError::io("write", &path, e))? {
-            self.files.push((staged, path));
+        let written = write().map_err(|e| PipelineError::io("write", &path, e))?;
+        if written {
+            self.files.push((staged, &file.path));
+        } else {
+            let removed = fs::remove_file(&staged);
+            removed.map_err(|e| PipelineError::io("remove", &staged, e))?;
         }
         Ok(())
     }
 
     fn persist(mut self) -> Result<(), PipelineError> {
-        for (staged, path) in std::mem::take(&mut self.files) {
-            staged
-                .persist(&path)
-                .map_err(|e| PipelineError::io("rename to", &path, e.error))?;
+        for (staged, file) in &self.files {
+            let path = self.out.join(file);
+            if is_ours(file) {
+                make_way(self.out, file).map_err(|e| PipelineError::io("remove", &path, e))?;
+            }
+            let parent = path.parent().unwrap_or(self.out);
+            fs::create_dir_all(parent).map_err(|e| PipelineError::io("create", parent, e))?;
+            fs::rename(staged, &path).map_err(|e| PipelineError::io("rename to", &path, e))?;
         }
+        self.made.0.clear();
         Ok(())
     }
 }
 
-impl Drop for Staged {
-    fn drop(&mut self) {
-        self.files.clear();
-        for folder in self.folders.iter().rev() {
-            // Goes only when nothing is in it.
-            let _ = fs::remove_dir(folder);
+/// Removes what an earlier export has where this one has a folder, and the other way round.
+fn make_way(out: &Path, file: &Path) -> io::Result<()> {
+    for folder in file.ancestors().skip(1).filter(|folder| is_ours(folder)) {
+        let path = out.join(folder);
+        if path.exists() && !path.is_dir() {
+            fs::remove_file(path)?;
         }
     }
+    let path = out.join(file);
+    if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)?;
+    }
+    Ok(())
 }
 
 fn same_length(path: &Path, from: &Path) -> io::Result<bool> {
@@ -312,15 +382,34 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = bytes(Path::new(FOLDER).join("a/b"), 0o755, "text");
         let out = home.path().join("out");
-        let mut staged = Staged::default();
-        staged.add(&out, &file).unwrap();
-        assert!(out.join(FOLDER).join("a").exists());
+        let mut staged = Staged::new(&out).unwrap();
+        staged.add(&file).unwrap();
+        assert!(out.join(FOLDER).exists());
         drop(staged);
         assert!(!out.exists());
-        let mut staged = Staged::default();
-        staged.add(&out, &file).unwrap();
+        let mut staged = Staged::new(&out).unwrap();
+        staged.add(&file).unwrap();
         staged.persist().unwrap();
         assert_eq!(fs::read_to_string(out.join(&file.path)).unwrap(), "text");
-        assert_eq!(fs::read_dir(out.join(FOLDER).join("a")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(out.join(FOLDER)).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_an_earlier_export_left_in_the_way_goes_and_what_is_the_users_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path();
+        let file = |name: &str| bytes(Path::new(FOLDER).join(name), 0o644, "text");
+        for name in ["assets/nginx", "assets/nginx/site.conf", "assets/nginx"] {
+            let file = file(name);
+            refuse_obstacles(out, std::slice::from_ref(&file)).unwrap();
+            let mut staged = Staged::new(out).unwrap();
+            staged.add(&file).unwrap();
+            staged.persist().unwrap();
+            assert!(out.join(&file.path).is_file(), "{name}");
+        }
+        fs::create_dir_all(out.join(FOLDER).join("build.sh")).unwrap();
+        assert!(refuse_obstacles(out, &[file("build.sh")]).is_err());
+        fs::write(out.join(FOLDER).join("x"), "").unwrap();
+        assert!(refuse_obstacles(out, &[file("x/y")]).is_err());
     }
 }

@@ -89,17 +89,17 @@ fn steps_have_assets_of_their_own_under_one_name() {
     assert_eq!(
         texts.collect::<Vec<_>>(),
         [
-            ("build/conf", "two"),
-            ("install/conf", "one"),
+            ("conf.build", "two"),
+            ("conf.install", "one"),
             ("same", "x")
         ]
     );
     let last = |phase: &str| plan.plan.phases[phase].cmds.clone().unwrap().pop().unwrap();
     assert_eq!(
         last("install"),
-        "install -D -m 644 /assets/install/conf /etc/a"
+        "install -D -m 644 /assets/conf.install /etc/a"
     );
-    assert_eq!(last("build"), "install -D -m 644 /assets/build/conf /etc/b");
+    assert_eq!(last("build"), "install -D -m 644 /assets/conf.build /etc/b");
 }
 
 #[test]

@@ -137,8 +137,8 @@ impl Engine {
             let mut answer = call.ask(&self.host).await?;
             let mut classic = Classic::of(build.commands);
             let mut id = String::new();
-            while let Some(news) = answer.next().await? {
-                if let Some(fault) = news.error_detail {
+            while let Some(mut news) = answer.next().await? {
+                if let Some(fault) = news.fault() {
                     return Err(classic.failure(&fault, tell));
                 }
                 classic.take(&news.stream.unwrap_or_default(), tell);
@@ -150,9 +150,10 @@ impl Engine {
         outcome.map_err(|error| witness.told(error))
     }
 
-    /// Pushes an image of the daemon's to the registry that its name says; its digest there.
+    /// Names an image of the daemon's and pushes it to the registry that the name says; its digest there.
     pub fn push(
         &self,
+        id: &str,
         name: &str,
         interrupt: &Interrupt,
         tell: &mut dyn FnMut(&str),
@@ -165,6 +166,7 @@ impl Engine {
         let tag: String = form_urlencoded::byte_serialize(tag.as_bytes()).collect();
         let login = Credentials::discover(std::iter::once(name)).login(name);
         wait(heard(interrupt, async {
+            self.tag(id, name).await?;
             let call = Call {
                 target: format!("/images/{repository}/push?tag={tag}"),
                 headers: vec![("X-Registry-Auth", login.header())],
@@ -175,14 +177,19 @@ impl Engine {
                 other => other,
             })?;
             let mut digest = String::new();
-            while let Some(news) = answer.next().await? {
-                if let Some(fault) = news.error_detail {
+            while let Some(mut news) = answer.next().await? {
+                if let Some(fault) = news.fault() {
                     return Err(failed(fault.message));
                 }
                 if let Some(line) = news.line() {
                     tell(&line);
                 }
                 digest = news.aux.and_then(|made| made.digest).unwrap_or(digest);
+            }
+            if digest.is_empty() {
+                return Err(failed(
+                    "the daemon does not say that it is there".to_owned(),
+                ));
             }
             Ok(digest)
         }))

@@ -1,6 +1,6 @@
 //! The builder that Docker had before BuildKit: what it is told, and its text taken apart into steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::lines::Lines;
 use super::news::Fault;
@@ -73,7 +73,8 @@ pub(super) struct Classic {
     title: Title,
     cached: bool,
     tail: Tail,
-    seen: BTreeSet<String>,
+    /// The number of the last step, and of all.
+    place: (u32, u32),
     names: Names,
     lines: Lines,
 }
@@ -99,17 +100,15 @@ impl Classic {
         if let Some((number, instruction)) = line
             .strip_prefix("Step ")
             .and_then(|line| line.split_once(" : "))
+            .filter(|(number, _)| self.is_next(number))
         {
             self.finish_step(tell);
-            let place = format!("step {number}");
-            if self.seen.insert(place.clone()) {
-                self.title = Title::of(instruction, &self.commands);
-                let step = self.names.of(&self.title, &place);
-                self.cached = false;
-                self.tail = Tail::default();
-                tell(self.title.started(&step));
-                self.step = Some(step);
-            }
+            self.title = Title::of(instruction, &self.commands);
+            let step = self.names.of(&self.title, &format!("step {number}"));
+            self.cached = false;
+            self.tail = Tail::default();
+            tell(self.title.started(&step));
+            self.step = Some(step);
         } else if line == " ---> Using cache" {
             self.cached = true;
         } else if let Some(step) = &self.step
@@ -123,6 +122,20 @@ impl Classic {
                 line: line.to_owned(),
             });
         }
+    }
+
+    /// Whether `3/12` is the place of the step after the last one. Commands may write lines that look like the builder's.
+    fn is_next(&mut self, place: &str) -> bool {
+        let numbers = place.split_once('/');
+        let numbers = numbers.and_then(|(at, of)| Some((at.parse().ok()?, of.parse().ok()?)));
+        let Some((at, of)) = numbers else {
+            return false;
+        };
+        let next = at == self.place.0 + 1 && (self.place.0 == 0 || of == self.place.1);
+        if next {
+            self.place = (at, of);
+        }
+        next
     }
 
     fn finish_step(&mut self, tell: &mut Teller<'_>) {
@@ -224,6 +237,28 @@ mod tests {
             matches!(&told[0], Message::Started { title, phase: true, .. } if title == "build: make all")
         );
         assert!(matches!(&told[2], Message::Failed { .. }), "{told:?}");
+    }
+
+    #[test]
+    fn what_a_command_writes_is_no_step() {
+        let commands = Commands::from([("build".to_owned(), vec!["make".to_owned()])]);
+        let mut classic = Classic::of(commands);
+        let mut told = Vec::new();
+        let text = "Step 1/2 : RUN [\"/bin/bash\", \"/packwright/run.sh\", \"build\", \"0\", \"make\"]\n ---> Running in 0\nStep 1/3 : compile\nStep 2/3 : link\n";
+        classic.take(text, &mut |message| told.push(message));
+        let outputs = told
+            .iter()
+            .filter(|message| matches!(message, Message::Output { .. }));
+        assert_eq!(outputs.count(), 2, "{told:?}");
+        let fault = Fault {
+            code: 3,
+            message: String::new(),
+        };
+        let failed = classic.failure(&fault, &mut |_| ());
+        assert!(
+            matches!(failed, DaemonError::Phase { code: 3, .. }),
+            "{failed}"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::DaemonError;
 use crate::stamp::{Changed, Stamp, Unchanged};
@@ -62,7 +63,14 @@ impl ContextFile {
             } => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-                let file = rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve)?;
+                // It was there when it was listed, and no link.
+                let opened = rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve);
+                let file = opened.map_err(|errno| match errno {
+                    Errno::NOENT | Errno::LOOP | Errno::NOTDIR => {
+                        io::Error::other(Changed(path.clone()))
+                    }
+                    errno => errno.into(),
+                })?;
                 let file = Unchanged::new(file.into(), *stamp, path)?;
                 return Ok((Box::new(file), stamp.size()));
             }

@@ -160,12 +160,17 @@ async fn send(
     };
     // The daemon asks while it is still told, and for each file once: so what waits has a limit.
     let (asked, mut numbers) = mpsc::unbounded_channel();
+    let count = files.len();
     let listening = async move {
         let mut known = BTreeSet::new();
         while let Some(packet) = incoming.next().await {
             let packet = packet?;
             match PacketType::try_from(packet.r#type) {
                 Ok(PacketType::PacketReq) => {
+                    let there = usize::try_from(packet.id).is_ok_and(|id| id < count);
+                    if !there {
+                        return Err(Status::invalid_argument("there is no such file"));
+                    }
                     if !known.insert(packet.id) {
                         return Err(Status::invalid_argument("a file is asked for twice"));
                     }

@@ -38,7 +38,9 @@ pub(super) struct News {
     /// How far a layer is.
     progress_detail: Progress,
     /// Why it failed.
-    pub error_detail: Option<Fault>,
+    error_detail: Option<Fault>,
+    /// The same in one text, which is all that some say.
+    error: Option<String>,
     /// What was made.
     pub aux: Option<Made>,
 }
@@ -71,6 +73,13 @@ pub(super) struct Made {
 }
 
 impl News {
+    /// Why it failed, if it did.
+    pub(super) fn fault(&mut self) -> Option<Fault> {
+        let told = self.error.take();
+        let told = told.map(|message| Fault { code: 0, message });
+        self.error_detail.take().or(told)
+    }
+
     /// The line that a person is told; none of the many about how far something is.
     pub(super) fn line(&self) -> Option<String> {
         let status = self.status.as_deref().filter(|text| !text.is_empty())?;
@@ -221,8 +230,9 @@ mod tests {
         let end =
             news(r#"{"progressDetail":{},"aux":{"Tag":"latest","Digest":"sha256:0","Size":1}}"#);
         assert_eq!(end.aux.unwrap().digest.unwrap(), "sha256:0");
-        let failed = news(r#"{"errorDetail":{"code":3,"message":"no"},"error":"no"}"#);
-        assert_eq!(failed.error_detail.unwrap().code, 3);
+        let mut failed = news(r#"{"errorDetail":{"code":3,"message":"no"},"error":"no"}"#);
+        assert_eq!(failed.fault().unwrap().code, 3);
+        assert_eq!(news(r#"{"error":"no"}"#).fault().unwrap().message, "no");
         assert_eq!(read(b" \r\n").unwrap(), None);
         assert!(read(b"<html>").is_err());
     }

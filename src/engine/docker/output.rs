@@ -32,11 +32,15 @@ impl Output {
                 reason: "it is a device or a pipe, which a file cannot replace".to_owned(),
             });
         }
+        let folder = kind == FOLDER;
+        if folder && let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed(path))?;
+        }
         let staged = whole::beside(path, 0o600).map_err(failed(path))?;
         Ok(Some(Self {
             staged,
             path: path.clone(),
-            folder: kind == FOLDER,
+            folder,
         }))
     }
 
@@ -76,9 +80,8 @@ impl Output {
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> DaemonError {
-    let action = format!("write {}", path.display());
-    move |source| DaemonError::Io {
-        action: action.clone(),
+    move |source| DaemonError::Destination {
+        path: path.to_owned(),
         source,
     }
 }
@@ -112,10 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let export = Exported::File {
+            kind: "oci".to_owned(),
+            attributes: std::collections::HashMap::new(),
+            path: "/not/there/x.tar".into(),
+        };
+        let refused = Output::prepare(&export).err().unwrap();
+        assert_eq!(refused.to_string(), "cannot write /not/there/x.tar");
+        assert_eq!(crate::error::Failure::from(refused).code, 70);
+    }
+
+    #[test]
     fn a_folder_gets_what_the_archive_has_and_nothing_leaves_it() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a/b");
-        fs::create_dir(home.path().join("a")).unwrap();
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(2);
