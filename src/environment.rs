@@ -170,6 +170,14 @@ pub enum EnvironmentError {
         /// What to do.
         hint: Option<&'static str>,
     },
+    /// A plan or a lock of the app's names files of this machine that are not the app's.
+    #[error("{place} names {what}, which is no part of the app")]
+    Outside {
+        /// Where: `nixOverlays`, `packwright.lock`.
+        place: String,
+        /// The path or the reference.
+        what: String,
+    },
     /// A lock is asked for, and the one that there is, if any, is not for this build.
     #[error("packwright.lock cannot be used: {0}")]
     NotLocked(&'static str),

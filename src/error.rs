@@ -258,6 +258,13 @@ impl From<EnvironmentError> for Failure {
                 30,
                 Some("leave out --platform, or take packages from Debian: --packages debian"),
             ),
+            EnvironmentError::Outside { .. } => (
+                30,
+                Some(
+                    "what an app brings reads its own files alone: copy it into the app's folder, give an archive's hash, or name a \
+                     nixpkgs with --nixpkgs",
+                ),
+            ),
             EnvironmentError::NotLocked(_) => (
                 30,
                 Some(

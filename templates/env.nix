@@ -12,17 +12,9 @@ let
     else
       [ value ];
 
-  # Several nixpkgs may be named. Neither the user's own configuration nor overlays have a say.
+  # Several nixpkgs may be named.
 {% for set in sets %}
-  set{{ loop.index0 }} = import {{ set.nixpkgs }} {
-    inherit system;
-    config = { };
-    overlays = [
-{% for overlay in set.overlays %}
-      (import {{ overlay }})
-{% endfor %}
-    ];
-  };
+  set{{ loop.index0 }} = {{ set }};
 {% endfor %}
 
   environment =

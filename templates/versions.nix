@@ -29,15 +29,7 @@ in
 {% for set in sets %}
   (
     let
-      set = import {{ set.nixpkgs }} {
-        inherit system;
-        config = { };
-        overlays = [
-{% for overlay in set.overlays %}
-          (import {{ overlay }})
-{% endfor %}
-        ];
-      };
+      set = {{ set.expression }};
     in
     {
 {% for attribute in set.attributes %}

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::nix::LockedSource;
+use super::nix::{LockedSet, LockedSource};
 use super::{EnvironmentError, EnvironmentRequest, LockedEnvironment, Machine, Packages};
 
 /// Of the file's form.
@@ -88,10 +88,7 @@ impl LockFile {
         let LockedEnvironment::Nix(lock) = &self.environment else {
             return Vec::new();
         };
-        let sources = lock
-            .sets
-            .iter()
-            .flat_map(|set| std::iter::once(&set.nixpkgs).chain(&set.overlays));
+        let sources = lock.sets.iter().flat_map(LockedSet::sources);
         let mut folders: Vec<String> = sources
             .filter_map(|source| match source {
                 LockedSource::Path(path) => Some(path.clone()),

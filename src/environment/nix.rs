@@ -1,7 +1,7 @@
 //! Nix as the source of packages: an expression from the plan, realised by the `nix` of this machine.
 //!
 //! `request.rs` says what a plan asks of Nix, `wanted.rs` of which set, `catalog.rs` which attribute a tool is,
-//! `pin.rs` which nixpkgs. `resolve.rs` makes the lock, with `revisions.rs` for what a nixpkgs lacks, and `render.rs`
+//! `pin.rs` which nixpkgs, `origin.rs` where that is here and what its expressions may read. `resolve.rs` makes the lock, with `revisions.rs` for what a nixpkgs lacks, and `render.rs`
 //! the expression. `command.rs` runs Nix, `ask.rs` says what it is asked, `log.rs` what it tells meanwhile,
 //! `failure.rs` why it failed; `place.rs` where its store is, `keep.rs` what stays there.
 //! `closure.rs` knows store paths, `realise.rs` makes the roots. What builds and what is fetched is Nix's business;
@@ -15,6 +15,7 @@ mod command;
 mod failure;
 pub(super) mod keep;
 mod log;
+mod origin;
 mod pin;
 mod place;
 mod realise;
@@ -24,6 +25,9 @@ mod resolve;
 mod revisions;
 mod wanted;
 
+use std::cell::RefCell;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use closure::{Closure, StorePath};
@@ -31,6 +35,7 @@ pub use pin::LockedSource;
 pub use request::NixRequest;
 
 use self::command::Commands;
+use self::origin::Origins;
 use super::lock::LockedDebian;
 use super::{Context, EnvironmentError, Finding};
 use crate::report::Event;
@@ -80,6 +85,13 @@ pub struct LockedSet {
     pub packages: Vec<LockedAttribute>,
 }
 
+impl LockedSet {
+    /// Where it and its overlays come from.
+    pub fn sources(&self) -> impl Iterator<Item = &LockedSource> {
+        std::iter::once(&self.nixpkgs).chain(&self.overlays)
+    }
+}
+
 /// One package of a set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -115,6 +127,10 @@ pub enum Attribute {
 pub(super) struct Nix<'a> {
     context: &'a Context<'a>,
     commands: Commands,
+    /// The app's folder, without links on the way.
+    app: PathBuf,
+    /// What was fetched for this build.
+    origins: RefCell<Origins>,
 }
 
 /// The Nix of this machine, or why there is none.
@@ -122,6 +138,8 @@ pub(super) fn find<'a>(context: &'a Context<'a>) -> Result<Nix<'a>, EnvironmentE
     Ok(Nix {
         commands: Commands::find(context)?,
         context,
+        app: std::fs::canonicalize(context.folder).unwrap_or_else(|_| context.folder.to_owned()),
+        origins: RefCell::default(),
     })
 }
 

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 pub mod daemon;
+pub mod nix;
 pub mod registry;
 
 use std::collections::BTreeMap;

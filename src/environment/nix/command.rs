@@ -40,12 +40,17 @@ const FOLDERS: [&str; 2] = [
 ];
 
 /// The programs of Nix, and what each is told.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Commands {
     pub(super) folder: PathBuf,
     pub(super) version: String,
     pub(super) place: Place,
-    pub(super) arguments: Vec<String>,
+    /// Options that are ours, before those of the user's.
+    pub(super) ours: Vec<String>,
+    /// Options that the user gave: they have the last word.
+    pub(super) users: Vec<String>,
+    /// Nix's `--store`, where it is not the machine's own.
+    pub(super) store: Option<String>,
     pub(super) interrupt: Interrupt,
 }
 
@@ -71,26 +76,22 @@ impl Commands {
         }
         let own = own_store(context.cache);
         let (place, store) = store_of(context, &own);
-        let mut arguments = Vec::new();
-        let mut option = |name: &str, value: &str| {
-            arguments.extend(["--option", name, value].map(str::to_owned));
-        };
+        let mut ours = Vec::new();
         if place != Place::Machine || builds_without_users() {
-            option("build-users-group", "");
+            ours.extend(option("build-users-group", ""));
+        }
+        if place.has_our_builders() {
             // A builder without a sandbox would see this machine, as its user.
-            option("sandbox-fallback", "false");
+            ours.extend(option("sandbox", "true"));
+            ours.extend(option("sandbox-fallback", "false"));
         }
-        // A nixpkgs may be named as a flake; the features of the user's stay.
-        option("extra-experimental-features", "nix-command flakes");
         if let Some(builders) = &context.nix.builders {
-            option("builders", builders);
+            ours.extend(option("builders", builders));
         }
-        for (name, value) in &context.nix.options {
-            option(name, value);
-        }
-        if let Some(store) = store {
-            arguments.extend(["--store".to_owned(), store]);
-        }
+        let users = context.nix.options.iter();
+        let users = users
+            .flat_map(|(name, value)| option(name, value))
+            .collect();
         Ok(Self {
             folder,
             version: text
@@ -99,7 +100,9 @@ impl Commands {
                 .unwrap_or_default()
                 .to_owned(),
             place,
-            arguments,
+            ours,
+            users,
+            store,
             interrupt: context.interrupt.clone(),
         })
     }
@@ -113,17 +116,20 @@ impl Commands {
     }
 
     pub(super) fn command(&self, program: &str) -> Command {
+        self.command_with(program, &[])
+    }
+
+    /// A command with further options.
+    pub(super) fn command_with(&self, program: &str, more: &[String]) -> Command {
         let mut command = Command::new(self.folder.join(program));
         // Expressions of the app's can read every variable that Nix has, secrets too.
         let own = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_nix));
         command.env_clear().envs(own);
-        // The log's form is the same in all of them.
-        command
-            .args(&self.arguments)
-            .args(["--log-format", "internal-json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(&self.ours).args(more).args(&self.users);
+        if let Some(store) = &self.store {
+            command.args(["--store", store]);
+        }
+        told_in_full(&mut command);
         command
     }
 
@@ -182,6 +188,20 @@ impl Commands {
             }
         }
     }
+}
+
+/// An option in the form that all of Nix's programs take.
+pub(super) fn option(name: &str, value: &str) -> [String; 3] {
+    ["--option", name, value].map(str::to_owned)
+}
+
+/// Has a command of Nix's tell its progress in a form to be read; it is the same in all of them.
+pub(super) fn told_in_full(command: &mut Command) {
+    command
+        .args(["--log-format", "internal-json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
 }
 
 fn tell(told: Told, step: &Step<'_>) {

@@ -5,6 +5,10 @@ use std::path::Path;
 use super::log::{Log, name_of};
 use crate::environment::EnvironmentError;
 
+/// What to do when an expression of the app's reads what it may not.
+const FORBIDDEN: &str = "expressions of an app read the app's files, the nixpkgs and what these build; \
+    --nix-option restrict-eval=false lets them read yours";
+
 /// A command that ended badly.
 pub(super) struct Failed {
     log: Box<Log>,
@@ -44,13 +48,15 @@ impl Failed {
         let text = text
             .rsplit_once("error:")
             .map_or(text.as_str(), |(_, last)| last);
+        // Older ones tell it after the error, from step to step.
         let mut lines = text
             .lines()
             .map(str::trim_end)
+            .take_while(|line| !line.trim_start().starts_with('…'))
             .filter(|line| !line.trim().is_empty());
         let reason = lines.next().unwrap_or_default().trim().to_owned();
-        let position = text.lines().find_map(|line| position(line.trim()));
-        let at = position.and_then(|(file, line)| {
+        let mut places = self.log.places().iter();
+        let at = places.find_map(|(file, line)| {
             let (name, before) = place(file)?;
             Some(format!(
                 "{name}, line {}",
@@ -61,7 +67,7 @@ impl Failed {
             what: at.map_or_else(|| what.to_owned(), |at| format!("evaluate {at}")),
             reason,
             details: lines.map(str::to_owned).collect(),
-            hint: None,
+            hint: text.contains("in restricted mode").then_some(FORBIDDEN),
         }
     }
 
@@ -71,6 +77,10 @@ impl Failed {
             .find_map(|start| text.find(start).map(|at| &text[at + start.len()..]))?;
         let (drv, rest) = at.split_once('\'')?;
         let name = name_of(drv);
+        // In newer releases the reason has a line of its own.
+        let rest = rest
+            .split_once("Reason: builder ")
+            .map_or(rest, |(_, reason)| reason);
         let reason = rest
             .lines()
             .next()
@@ -95,7 +105,8 @@ impl Failed {
 
 /// Failures that have an error of their own here.
 fn known(text: &str, store: &Path) -> Option<EnvironmentError> {
-    if text.contains("No space left on device") {
+    let full = ["No space left on device", "database or disk is full"];
+    if full.iter().any(|reason| text.contains(reason)) {
         return Some(EnvironmentError::Io {
             action: "write to the store in",
             path: store.join("nix/store"),
@@ -130,14 +141,6 @@ fn known(text: &str, store: &Path) -> Option<EnvironmentError> {
     })
 }
 
-/// The file and line of `at /some/file.nix:3:5:`.
-fn position(line: &str) -> Option<(&str, u64)> {
-    let place = line.strip_prefix("at ")?.trim_end_matches(':');
-    let (rest, _column) = place.rsplit_once(':')?;
-    let (file, line) = rest.rsplit_once(':')?;
-    Some((file, line.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,12 +160,31 @@ mod tests {
 
     #[test]
     fn an_error_of_the_users_expression_names_its_line() {
+        let message = |text: &str, file: &str, trace: &str| {
+            format!(
+                r#"@nix {{"action":"msg","level":0,"msg":"{text}","file":{file},"line":3,"column":17,"trace":{trace}}}"#
+            )
+        };
         for text in [
-            "error: undefined variable 'nope'\n\n       at /tmp/x/0.nix:3:17:\n\n            2| a\n            3| nope",
-            // Since 2.14 or so the trace comes first.
-            "error:\n       … while calling the 'import' builtin\n         at /tmp/env.nix:9:1:\n\n       error: undefined variable 'nope'\n       at /tmp/x/0.nix:3:17:",
+            message(
+                "error: undefined variable 'nope'\\n\\n       at /tmp/x/0.nix:3:17:\\n\\n            3| nope",
+                "\"/tmp/x/0.nix\"",
+                "[]",
+            ),
+            // Since 2.14 or so the steps come first, and the file's name has the line too.
+            message(
+                "error:\\n       … while calling the 'import' builtin\\n         at /tmp/env.nix:9:1:\\n\\n       error: undefined variable 'nope'\\n       at /tmp/x/0.nix:3:17:",
+                "\"/tmp/x/0.nix:3:17\"",
+                r#"[{"file":"/tmp/env.nix:9:1","line":9,"column":1}]"#,
+            ),
+            // It may be in a function of the set's, which the text calls.
+            message(
+                "error: undefined variable 'nope'\\n\\n       … while evaluating 'f'\\n\\n       at /tmp/set.nix:3:17:",
+                "null",
+                r#"[{"file":"/tmp/set.nix","line":9,"column":1},{"file":"/tmp/x/0.nix","line":3,"column":1}]"#,
+            ),
         ] {
-            let EnvironmentError::Nix { what, reason, .. } = explained(text) else {
+            let EnvironmentError::Nix { what, reason, .. } = explained(&text) else {
                 panic!("{text}")
             };
             assert_eq!(what, "evaluate phases.setup.nixExpr, line 2");
@@ -182,21 +204,25 @@ mod tests {
 
     #[test]
     fn a_builders_end_is_told_with_its_last_words() {
-        let failed = "error: builder for '/nix/store/ijvmg2hvp02lg97q6wqv655vdm6vx2qg-tool-1.drv' failed with exit code 3";
-        let EnvironmentError::Nix {
-            what,
-            reason,
-            details,
-            ..
-        } = explained(failed)
-        else {
-            panic!()
-        };
-        assert_eq!(
-            (what.as_str(), reason.as_str()),
-            ("build tool-1", "its builder failed with exit code 3")
-        );
-        assert_eq!(details, ["last words"]);
+        for failed in [
+            "error: builder for '/nix/store/ijvmg2hvp02lg97q6wqv655vdm6vx2qg-tool-1.drv' failed with exit code 3",
+            "error: Cannot build '/nix/store/ijvmg2hvp02lg97q6wqv655vdm6vx2qg-tool-1.drv'.\n       Reason: builder failed with exit code 3.\n       Output paths:",
+        ] {
+            let EnvironmentError::Nix {
+                what,
+                reason,
+                details,
+                ..
+            } = explained(failed)
+            else {
+                panic!()
+            };
+            assert_eq!(
+                (what.as_str(), reason.as_str()),
+                ("build tool-1", "its builder failed with exit code 3")
+            );
+            assert_eq!(details, ["last words"]);
+        }
         let killed = "error: builder for '/nix/store/ijvmg2hvp02lg97q6wqv655vdm6vx2qg-tool-1.drv' failed due to signal 9 (Killed)";
         let EnvironmentError::Nix { reason, hint, .. } = explained(killed) else {
             panic!()
@@ -206,10 +232,12 @@ mod tests {
 
     #[test]
     fn a_full_disk_and_a_dead_network_are_what_they_are() {
-        assert!(matches!(
-            explained("error: writing to file: No space left on device"),
-            EnvironmentError::Io { .. }
-        ));
+        for full in [
+            "error: writing to file: No space left on device",
+            "error: setting journal mode: database or disk is full",
+        ] {
+            assert!(matches!(explained(full), EnvironmentError::Io { .. }));
+        }
         let error = explained(
             "error: unable to download 'https://x.example/a': Couldn't resolve host name (6)",
         );

@@ -73,8 +73,7 @@ pub(in crate::environment) fn sweep(
 impl Nix<'_> {
     /// Keeps what a build uses from Nix's garbage collector, until `cache prune` forgets it.
     pub(super) fn hold(&self, lock: &LockedNix, step: &Step<'_>) -> Result<(), EnvironmentError> {
-        let here = self.commands.here();
-        let commands = here.as_ref().unwrap_or(&self.commands);
+        let commands = self.commands.here();
         for path in [&lock.build, &lock.run] {
             let key = Key::build("nix hold").field("path", path).finish();
             let folder = match self.context.cache.find(Kind::Nix, &key) {

@@ -37,6 +37,8 @@ pub(super) struct Log {
     told: (u64, u64),
     /// Messages of errors, without colours.
     errors: Vec<String>,
+    /// Where in expressions they are, the innermost first.
+    places: Vec<(String, u64)>,
     /// The last lines of each builder.
     tails: BTreeMap<String, Vec<String>>,
 }
@@ -105,7 +107,12 @@ impl Log {
     fn message(&mut self, object: &Value) -> Option<Told> {
         let text = without_colours(object["msg"].as_str()?);
         match object["level"].as_u64()? {
-            0 => self.errors.push(text),
+            0 => {
+                self.errors.push(text);
+                let outer = object["trace"].as_array();
+                let places = std::iter::once(object).chain(outer.into_iter().flatten());
+                self.places.extend(places.filter_map(place));
+            }
             // The path is held as soon as it is there.
             1 if text.contains("--add-root") => {}
             1 => return Some(Told::Warning(text)),
@@ -119,10 +126,26 @@ impl Log {
         self.errors.join("\n")
     }
 
+    /// Files and lines of the errors, each error's innermost first.
+    pub(super) fn places(&self) -> &[(String, u64)] {
+        &self.places
+    }
+
     /// The last lines of the builder of a package.
     pub(super) fn tail(&self, name: &str) -> Vec<String> {
         self.tails.get(name).cloned().unwrap_or_default()
     }
+}
+
+/// The file and line of an error or of a step to it. Newer releases repeat line and column in the file's name.
+fn place(object: &Value) -> Option<(String, u64)> {
+    let (file, line) = (object["file"].as_str()?, object["line"].as_u64()?);
+    let repeated = match object["column"].as_u64() {
+        Some(column) if column > 0 => format!(":{line}:{column}"),
+        _ => format!(":{line}"),
+    };
+    let file = file.strip_suffix(&repeated).unwrap_or(file);
+    Some((file.to_owned(), line))
 }
 
 /// `nodejs-22.20.0` of `/nix/store/<hash>-nodejs-22.20.0.drv`.
@@ -185,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn an_errors_places_are_read_in_both_forms() {
+        let mut log = Log::default();
+        log.line(r#"@nix {"action":"msg","level":0,"msg":"error: no","file":"/a.nix","line":3,"column":7,"trace":[{"file":"/b.nix:4:12","line":4,"column":12,"raw_msg":""},{"file":null,"line":null,"column":null}]}"#);
+        assert_eq!(
+            log.places(),
+            [("/a.nix".to_owned(), 3), ("/b.nix".to_owned(), 4)]
+        );
+    }
+
+    #[test]
     fn errors_are_kept_and_nonsense_is_no_panic() {
         let mut log = Log::default();
         for line in [
@@ -198,6 +231,7 @@ mod tests {
         }
         log.line(r#"@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m no"}"#);
         assert_eq!(log.errors(), "error: no");
+        assert!(log.places().is_empty());
         let mut plain = Log::default();
         plain.line("error: one");
         plain.line("  at two");

@@ -68,14 +68,15 @@ impl LockedSource {
 
 /// What a text names.
 #[derive(Debug, PartialEq, Eq)]
-enum Reference<'a> {
+pub(super) enum Reference<'a> {
     Revision(&'a str),
     Archive(&'a str, Option<&'a str>),
     Path(&'a str),
     Flake(&'a str),
 }
 
-fn read(text: &str) -> Reference<'_> {
+/// Reads what names a nixpkgs or an overlay.
+pub(super) fn read(text: &str) -> Reference<'_> {
     let text = text.trim();
     let revision = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let archive = ["http://", "https://", "file://"]

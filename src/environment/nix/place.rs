@@ -15,6 +15,21 @@ pub(super) enum Place {
     Elsewhere(PathBuf),
 }
 
+impl Place {
+    /// Whether builders are started by this process' Nix, and not by a daemon's or another machine's.
+    pub(super) fn has_our_builders(&self) -> bool {
+        match self {
+            Self::Machine => is_writable(),
+            Self::Folder(_) | Self::Elsewhere(_) => true,
+        }
+    }
+}
+
+/// Whether the machine's own store can be written without a daemon.
+fn is_writable() -> bool {
+    rustix::fs::access("/nix/store", rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 /// The store to use: the one that the user names, the machine's, or one of ours, so that nothing is
 /// written outside the cache's folder on a machine that has no store.
 pub(super) fn store_of(context: &Context<'_>, own: &Path) -> (Place, Option<String>) {
@@ -24,8 +39,7 @@ pub(super) fn store_of(context: &Context<'_>, own: &Path) -> (Place, Option<Stri
             .filter(|store| !store.is_empty())
     });
     let Some(store) = named else {
-        let usable = rustix::fs::access("/nix/store", rustix::fs::Access::WRITE_OK).is_ok()
-            || Path::new("/nix/var/nix/daemon-socket/socket").exists();
+        let usable = is_writable() || Path::new("/nix/var/nix/daemon-socket/socket").exists();
         return if usable {
             (Place::Machine, None)
         } else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::{self, Notes};
 use super::closure::Closure;
-use super::{LockedNix, Nix, render};
+use super::{LockedNix, Nix};
 use crate::cache::Key;
 use crate::environment::toolchain::TOOLCHAINS;
 use crate::environment::{
@@ -87,8 +87,7 @@ impl Nix<'_> {
             "nix",
             "build or fetch packages with nix",
         );
-        let here = self.commands.here();
-        let commands = here.as_ref().unwrap_or(&self.commands);
+        let commands = self.commands.here();
         let there = commands.has(&outputs);
         if !there {
             self.build(lock, &step)?;
@@ -115,11 +114,8 @@ impl Nix<'_> {
 
     fn build(&self, lock: &LockedNix, step: &Step<'_>) -> Result<(), EnvironmentError> {
         let staging = self.context.cache.staging()?;
-        let written =
-            render::environment(staging.path(), self.context.folder, lock, &str::to_owned)?;
-        let derivations = self
-            .commands
-            .instantiate(&written.file, &["build", "run"], step);
+        let written = self.write_environment(staging.path(), lock, &str::to_owned, step)?;
+        let derivations = self.commands.instantiate(&written, &["build", "run"], step);
         let derivations = derivations
             .map_err(|failed| self.failure_in(&failed, "evaluate the environment", &written))?;
         let made = self.commands.realise(&derivations, step);

@@ -1,6 +1,6 @@
 //! Writes the expressions that Nix evaluates, from a lock or from questions about versions.
 //!
-//! Pure: what is written depends on the lock and the app's folder alone.
+//! Pure: what is written depends on the lock and on where the app and the lock's sources are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use minijinja::{Value, context};
 
 use super::catalog::{FOR_PHASES, SHELL, split_output};
+use super::origin::{Origins, Reads};
 use super::pin::LockedSource;
 use super::{Attribute, LockedAttribute, LockedNix, LockedSet};
 use crate::environment::{EnvironmentError, io_error};
@@ -24,17 +25,48 @@ pub(super) const SCOPE_LINES: u64 = 1;
 pub(super) struct Written {
     /// The file to evaluate.
     pub(super) file: PathBuf,
+    /// What it may read when it is evaluated.
+    pub(super) reads: Reads,
     /// Texts of the user's that became files: the file, and what it was in the plan.
     pub(super) texts: Vec<(PathBuf, String)>,
 }
 
 /// A set with the attributes that are asked about.
 pub(super) struct Question<'a> {
-    pub(super) nixpkgs: &'a LockedSource,
-    pub(super) overlays: &'a [LockedSource],
+    pub(super) set: &'a LockedSet,
     pub(super) attributes: Vec<String>,
     /// All names of the set are wanted too.
     pub(super) all: bool,
+}
+
+/// Writes the expression that fetches archives and flakes, and evaluates nothing of them.
+pub(super) fn sources(
+    folder: &Path,
+    sources: &[&LockedSource],
+) -> Result<Written, EnvironmentError> {
+    let each: Vec<String> = sources.iter().map(|source| fetch(source)).collect();
+    let text = format!("[\n{}\n]\n", each.join("\n"));
+    write(folder, "sources.nix", &text, Reads::Flakes)
+}
+
+fn fetch(source: &LockedSource) -> String {
+    match source {
+        LockedSource::Archive { url, hash } => {
+            format!(
+                "(builtins.fetchTarball {{ url = {}; sha256 = {}; }})",
+                string(url),
+                string(hash)
+            )
+        }
+        LockedSource::Flake(locked) => {
+            format!(
+                "(builtins.fetchTree (builtins.fromJSON {})).outPath",
+                string(&locked.to_string())
+            )
+        }
+        // It is where it is.
+        LockedSource::Path(path) => string(path),
+    }
 }
 
 /// Writes the expression that tells versions.
@@ -42,6 +74,8 @@ pub(super) fn versions(
     folder: &Path,
     system: &str,
     questions: &[Question<'_>],
+    origins: &Origins,
+    reads: Reads,
 ) -> Result<Written, EnvironmentError> {
     let attribute = |name: &String| {
         let path = name.split('.').map(string).collect::<Vec<_>>().join(" ");
@@ -49,16 +83,19 @@ pub(super) fn versions(
     };
     let set = |question: &Question<'_>| {
         let attributes: Vec<Value> = question.attributes.iter().map(attribute).collect();
-        let overlays: Vec<String> = question.overlays.iter().map(source).collect();
-        context! { nixpkgs => source(question.nixpkgs), overlays, attributes, all => question.all }
+        context! { expression => imported(question.set, origins), attributes, all => question.all }
     };
     let sets: Vec<Value> = questions.iter().map(set).collect();
     let values = context! { system => string(system), sets };
-    let text = fill(VERSIONS, values)?;
-    let file = folder.join("versions.nix");
+    write(folder, "versions.nix", &fill(VERSIONS, values)?, reads)
+}
+
+fn write(folder: &Path, name: &str, text: &str, reads: Reads) -> Result<Written, EnvironmentError> {
+    let file = folder.join(name);
     fs::write(&file, text).map_err(io_error("write", &file))?;
     Ok(Written {
         file,
+        reads,
         texts: Vec::new(),
     })
 }
@@ -77,6 +114,8 @@ pub(super) fn environment(
     app: &Path,
     lock: &LockedNix,
     place: &dyn Fn(&str) -> String,
+    origins: &Origins,
+    reads: Reads,
 ) -> Result<Written, EnvironmentError> {
     let (mut build, mut run) = (Lists::default(), Lists::default());
     let mut texts = Vec::new();
@@ -114,15 +153,15 @@ pub(super) fn environment(
     build
         .packages
         .extend(FOR_PHASES.iter().map(|name| attribute(0, name)));
-    let sets: Vec<Value> = lock.sets.iter().map(set_values).collect();
+    let import = |set| imported(set, origins);
+    let sets: Vec<String> = lock.sets.iter().map(import).collect();
     let values = context! {
         system => string(&lock.system), sets,
         build => build.packages, build_given => build.given, build_libraries => build.libraries,
         run => run.packages, run_given => run.given, run_libraries => run.libraries,
     };
-    let file = folder.join("env.nix");
-    fs::write(&file, fill(ENVIRONMENT, values)?).map_err(io_error("write", &file))?;
-    Ok(Written { file, texts })
+    let written = write(folder, "env.nix", &fill(ENVIRONMENT, values)?, reads)?;
+    Ok(Written { texts, ..written })
 }
 
 fn add(lists: &mut Lists, package: &LockedAttribute, text: &str) {
@@ -135,9 +174,18 @@ fn add(lists: &mut Lists, package: &LockedAttribute, text: &str) {
     }
 }
 
-fn set_values(set: &LockedSet) -> Value {
-    let overlays: Vec<String> = set.overlays.iter().map(source).collect();
-    context! { nixpkgs => source(&set.nixpkgs), overlays }
+/// A set with its overlays. Neither the user's own configuration nor overlays have a say.
+fn imported(set: &LockedSet, origins: &Origins) -> String {
+    let at = |source| path(origins.path(source));
+    let overlays: Vec<String> = set.overlays.iter().map(at).collect();
+    let overlays: String = overlays
+        .iter()
+        .map(|overlay| format!("(import {overlay}) "))
+        .collect();
+    format!(
+        "import {} {{ inherit system; config = {{ }}; overlays = [ {overlays}]; }}",
+        at(&set.nixpkgs)
+    )
 }
 
 /// `set0."openssl"`, or an output of it, which falls back to the package's own choice.
@@ -149,25 +197,6 @@ fn attribute(set: usize, path: &str) -> String {
     match output {
         Some(output) => format!("(set{set}.lib.getOutput {} {base})", string(output)),
         None => base,
-    }
-}
-
-fn source(source: &LockedSource) -> String {
-    match source {
-        LockedSource::Archive { url, hash } => {
-            format!(
-                "(builtins.fetchTarball {{ url = {}; sha256 = {}; }})",
-                string(url),
-                string(hash)
-            )
-        }
-        LockedSource::Path(file) => path(Path::new(file)),
-        LockedSource::Flake(locked) => {
-            format!(
-                "(builtins.fetchTree (builtins.fromJSON {}))",
-                string(&locked.to_string())
-            )
-        }
     }
 }
 
@@ -223,7 +252,23 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_names_every_source_with_its_hash() {
+    fn what_is_fetched_has_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = LockedSource::Archive {
+            url: "https://x.example/nixexprs.tar.xz".to_owned(),
+            hash: "sha256-eeH+=".to_owned(),
+        };
+        let flake = LockedSource::Flake(serde_json::json!({ "type": "github", "rev": "abc" }));
+        let written = sources(folder.path(), &[&archive, &flake]).unwrap();
+        assert_eq!(
+            fs::read_to_string(&written.file).unwrap(),
+            "[\n(builtins.fetchTarball { url = \"https://x.example/nixexprs.tar.xz\"; sha256 = \"sha256-eeH+=\"; })\n\
+             (builtins.fetchTree (builtins.fromJSON \"{\\\"rev\\\":\\\"abc\\\",\\\"type\\\":\\\"github\\\"}\")).outPath\n]\n"
+        );
+    }
+
+    #[test]
+    fn an_environment_names_its_sets_and_what_is_taken_from_them() {
         let folder = tempfile::tempdir().unwrap();
         let package = |asked: &str, source, build, run, library| LockedAttribute {
             asked: asked.to_owned(),
@@ -237,10 +282,7 @@ mod tests {
             format: 1,
             system: "x86_64-linux".to_owned(),
             sets: vec![LockedSet {
-                nixpkgs: LockedSource::Archive {
-                    url: "https://x.example/nixexprs.tar.xz".to_owned(),
-                    hash: "sha256-eeH+=".to_owned(),
-                },
+                nixpkgs: LockedSource::Path("/set".to_owned()),
                 overlays: vec![LockedSource::Path("/over lay".to_owned())],
                 packages: vec![
                     package(
@@ -270,13 +312,13 @@ mod tests {
             run: String::new(),
             debian: None,
         };
-        let written = environment(folder.path(), Path::new("/app"), &lock, &|asked| {
-            format!("nixPkgs, {asked}")
-        })
-        .unwrap();
+        let place = |asked: &str| format!("nixPkgs, {asked}");
+        let (origins, app) = (Origins::default(), Path::new("/app"));
+        let written = environment(folder.path(), app, &lock, &place, &origins, Reads::Anything);
+        let written = written.unwrap();
         let text = fs::read_to_string(&written.file).unwrap();
         for part in [
-            "sha256 = \"sha256-eeH",
+            "set0 = import (/. + \"/set\") { inherit system; ",
             "(import (/. + \"/over lay\"))",
             "set0.\"nodejs_22\"\n",
             "++ (given set0 (import ./0.nix))",

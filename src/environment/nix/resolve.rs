@@ -1,6 +1,7 @@
 //! From a request to a lock: which nixpkgs, which attributes in which versions, which store paths.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nodejs_semver::Range;
@@ -46,6 +47,11 @@ impl Nix<'_> {
             format!("choose packages with nix {}", self.commands.version),
         );
         let wanted = Wanted::read(&request.nix)?;
+        for asked in &wanted.asked {
+            if let Want::Exactly(Attribute::File(file)) = &asked.want {
+                self.inside(file, &asked.place)?;
+            }
+        }
         let debian = self.debian_part(request)?;
         let mut sets = self.lock_sets(&wanted, &step)?;
         self.choose(&wanted, &mut sets, &system, &step)?;
@@ -92,8 +98,7 @@ impl Nix<'_> {
             .sets
             .iter()
             .map(|(archive, overlays)| {
-                let lock =
-                    |text: &String, place| self.lock_source(text, self.context.folder, place, step);
+                let lock = |text: &String, place| self.lock_of_plan(text, place, step);
                 Ok(LockedSet {
                     nixpkgs: match archive {
                         Some(text) => lock(text, "nixpkgsArchive")?,
@@ -219,7 +224,7 @@ impl Nix<'_> {
         };
         let find = || {
             let set = LockedSet {
-                nixpkgs: self.lock_source(revision, self.context.folder, "", step)?,
+                nixpkgs: self.lock_source(revision, &self.app, "", step)?,
                 overlays: Vec::new(),
                 packages: Vec::new(),
             };
@@ -276,16 +281,17 @@ impl Nix<'_> {
             .zip(attributes)
             .enumerate()
             .map(|(number, (set, attributes))| Question {
-                nixpkgs: &set.nixpkgs,
-                overlays: &set.overlays,
+                set,
                 attributes: attributes.clone(),
                 all: all == Some(number),
             })
             .collect();
         let staging = self.context.cache.staging()?;
-        let written = render::versions(staging.path(), system, &questions)?;
-        let answer = self.commands.evaluate(&written.file, None, step);
-        match answer.map_err(|failed| self.failure(&failed, "evaluate nixpkgs"))? {
+        let origins = self.bring(sets, step)?;
+        let reads = self.reads(staging.path(), sets, &origins);
+        let written = render::versions(staging.path(), system, &questions, &origins, reads)?;
+        let answer = self.commands.evaluate(&written, None, step);
+        match answer.map_err(|failed| self.failure_in(&failed, "evaluate nixpkgs", &written))? {
             Value::Array(answers) if answers.len() == sets.len() => Ok(answers),
             other => Err(EnvironmentError::Malformed {
                 what: "nix' answer".to_owned(),
@@ -332,16 +338,29 @@ impl Nix<'_> {
             let asked = wanted.asked.iter().find(|asked| asked.entry == entry);
             asked.map_or_else(|| entry.to_owned(), |asked| asked.place.clone())
         };
-        let written = render::environment(staging.path(), self.context.folder, lock, &place)?;
+        let written = self.write_environment(staging.path(), lock, &place, step)?;
         for (attribute, output) in [("build", &mut lock.build), ("run", &mut lock.run)] {
             let value =
                 self.commands
-                    .evaluate(&written.file, Some(&format!("{attribute}.outPath")), step);
+                    .evaluate(&written, Some(&format!("{attribute}.outPath")), step);
             let value = value
                 .map_err(|failed| self.failure_in(&failed, "evaluate the environment", &written))?;
             value.as_str().unwrap_or_default().clone_into(output);
         }
         Ok(())
+    }
+
+    /// Writes the expression of an environment, with all that it needs here.
+    pub(super) fn write_environment(
+        &self,
+        folder: &Path,
+        lock: &LockedNix,
+        place: &dyn Fn(&str) -> String,
+        step: &Step<'_>,
+    ) -> Result<Written, EnvironmentError> {
+        let origins = self.bring(&lock.sets, step)?;
+        let reads = self.reads(folder, &lock.sets, &origins);
+        render::environment(folder, &self.app, lock, place, &origins, reads)
     }
 
     /// The error of a command that reads no expression of the user's.
@@ -356,7 +375,7 @@ impl Nix<'_> {
         what: &str,
         written: &Written,
     ) -> EnvironmentError {
-        let app = self.context.folder.display().to_string();
+        let app = self.app.display().to_string();
         failed.explain(what, self.commands.physical(), &|file| {
             let text = written
                 .texts

@@ -1,0 +1,209 @@
+//! Where expressions come from on this machine, and what they may read when they are evaluated.
+//!
+//! An app's expressions are anybody's, and Nix evaluates them outside the sandbox, as the caller. So all that is
+//! fetched is fetched before, by an expression of ours alone, and theirs are evaluated in Nix's restricted mode: they
+//! read the app's folder, the sets they are given and what they build, nothing else and no network. Nix follows
+//! links before it decides. What a plan names itself is held to the same here.
+
+use std::cell::Ref;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::pin::{LockedSource, Reference, read};
+use super::{Attribute, LockedSet, Nix, render};
+use crate::environment::EnvironmentError;
+use crate::report::Step;
+
+/// What an expression may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// What the user can read: it is the user's own.
+    Anything,
+    /// The same, and flakes: it is ours and fetches them.
+    Flakes,
+    /// These files and folders, and what evaluation puts into the store.
+    Alone(Vec<PathBuf>),
+}
+
+/// Sources, and where each of them is.
+#[derive(Debug, Default)]
+pub(super) struct Origins(Vec<(LockedSource, PathBuf)>);
+
+impl Origins {
+    /// Where a source is, once it is here.
+    fn find<'s>(&'s self, source: &'s LockedSource) -> Option<&'s Path> {
+        match source {
+            LockedSource::Path(path) => Some(Path::new(path)),
+            other => {
+                let found = self.0.iter().find(|(source, _)| source == other);
+                found.map(|(_, path)| path.as_path())
+            }
+        }
+    }
+
+    /// Where a source is that was brought.
+    pub(super) fn path<'s>(&'s self, source: &'s LockedSource) -> &'s Path {
+        self.find(source)
+            .expect("sources are brought before they are used")
+    }
+}
+
+impl Nix<'_> {
+    /// Fetches the sources of some sets, as far as they are not here.
+    pub(super) fn bring(
+        &self,
+        sets: &[LockedSet],
+        step: &Step<'_>,
+    ) -> Result<Ref<'_, Origins>, EnvironmentError> {
+        let missing: Vec<&LockedSource> = {
+            let known = self.origins.borrow();
+            let all = sets.iter().flat_map(LockedSet::sources);
+            all.filter(|source| known.find(source).is_none()).collect()
+        };
+        if !missing.is_empty() {
+            let paths = self.fetch(&missing, step)?;
+            let found = missing.into_iter().cloned().zip(paths);
+            self.origins.borrow_mut().0.extend(found);
+        }
+        Ok(self.origins.borrow())
+    }
+
+    fn fetch(
+        &self,
+        sources: &[&LockedSource],
+        step: &Step<'_>,
+    ) -> Result<Vec<PathBuf>, EnvironmentError> {
+        // Their files are read here, also when packages are built elsewhere.
+        let commands = self.commands.here();
+        let staging = self.context.cache.staging()?;
+        let written = render::sources(staging.path(), sources)?;
+        let answer = commands.evaluate(&written, None, step);
+        let answer = answer.map_err(|failed| self.failure(&failed, "fetch nixpkgs"))?;
+        let physical = |path: &Value| {
+            let inside = path.as_str()?.strip_prefix('/')?;
+            Some(commands.physical().join(inside))
+        };
+        let paths: Option<Vec<PathBuf>> = answer
+            .as_array()
+            .filter(|paths| paths.len() == sources.len())
+            .and_then(|paths| paths.iter().map(physical).collect());
+        paths.ok_or_else(|| EnvironmentError::Malformed {
+            what: "nix' answer".to_owned(),
+            reason: format!("{answer} is not what was asked for"),
+        })
+    }
+
+    /// What an expression in `folder` that uses some sets may read. All of it is the user's own where
+    /// no set and no package is the app's.
+    pub(super) fn reads(&self, folder: &Path, sets: &[LockedSet], origins: &Origins) -> Reads {
+        let own = self.own_folder();
+        let is_own = |set: &LockedSet| {
+            let has_text = |source: &Attribute| !matches!(source, Attribute::Path(_));
+            own.as_ref() == Some(&set.nixpkgs)
+                && set.overlays.is_empty()
+                && !set.packages.iter().any(|package| has_text(&package.source))
+        };
+        if sets.iter().all(is_own) {
+            return Reads::Anything;
+        }
+        let sources = sets.iter().flat_map(LockedSet::sources);
+        let sources = sources.map(|source| origins.path(source).to_owned());
+        let mut paths = vec![folder.to_owned(), self.app.clone()];
+        paths.extend(sources);
+        paths.dedup();
+        Reads::Alone(paths)
+    }
+
+    /// The folder that the user names as nixpkgs, unless it is a part of the app.
+    fn own_folder(&self) -> Option<LockedSource> {
+        let named = self.context.nix.nixpkgs.as_deref()?;
+        let Reference::Path(path) = read(named) else {
+            return None;
+        };
+        let path = std::fs::canonicalize(path).ok()?;
+        let outside = !path.starts_with(&self.app);
+        outside.then(|| LockedSource::Path(path.display().to_string()))
+    }
+
+    /// What a plan names, which has to be of the app or of the network: who wrote the plan need not be
+    /// who may read this machine's files.
+    pub(super) fn lock_of_plan(
+        &self,
+        text: &str,
+        place: &str,
+        step: &Step<'_>,
+    ) -> Result<LockedSource, EnvironmentError> {
+        match read(text) {
+            Reference::Path(path) => self.inside(path, place).map(|path| {
+                let text = path.display().to_string();
+                LockedSource::Path(text)
+            }),
+            // With a hash nothing can be learned from it that is not known.
+            Reference::Archive(url, None) => {
+                if let Some(path) = url.strip_prefix("file://") {
+                    self.inside(path, place)?;
+                }
+                self.lock_source(text, &self.app, place, step)
+            }
+            Reference::Flake(reference) if is_local(reference) => Err(outside(place, reference)),
+            Reference::Flake(_) | Reference::Archive(..) | Reference::Revision(_) => {
+                self.lock_source(text, &self.app, place, step)
+            }
+        }
+    }
+
+    /// A file or folder of the app, without links on the way.
+    pub(super) fn inside(&self, path: &str, place: &str) -> Result<PathBuf, EnvironmentError> {
+        let path = self.app.join(path);
+        let full = std::fs::canonicalize(&path).map_err(|source| EnvironmentError::Io {
+            action: "find",
+            path: path.clone(),
+            source,
+        })?;
+        if full.starts_with(&self.app) {
+            Ok(full)
+        } else {
+            Err(outside(place, &full.display().to_string()))
+        }
+    }
+}
+
+/// Whether a flake reference names files of this machine.
+fn is_local(reference: &str) -> bool {
+    let scheme = reference.split_once(':').map_or("", |(scheme, _)| scheme);
+    scheme == "path" || scheme.rsplit('+').next() == Some("file")
+}
+
+fn outside(place: &str, what: &str) -> EnvironmentError {
+    EnvironmentError::Outside {
+        place: place.to_owned(),
+        what: what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn flakes_of_this_machine_are_known_by_their_scheme() {
+        for local in [
+            "path:/a",
+            "path:./a",
+            "git+file:///a",
+            "file:///a.tar",
+            "tarball+file:///a",
+        ] {
+            assert!(is_local(local), "{local}");
+        }
+        for far in [
+            "nixpkgs",
+            "github:NixOS/nixpkgs",
+            "git+ssh://a/b",
+            "https://a/b.tar.gz",
+        ] {
+            assert!(!is_local(far), "{far}");
+        }
+    }
+}
