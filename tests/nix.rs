@@ -955,3 +955,35 @@ fn the_store_below_the_cache_is_listed_and_pruned() {
     assert!(!has("-pruned"));
     build();
 }
+
+#[test]
+fn each_store_holds_what_a_build_uses_and_a_store_that_cannot_is_warned_of() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"true\"");
+    let app = home.path().join("app");
+    let build = |cache: &str, store: &Path| {
+        let mut command = packwright(set, "build", &["--name", "nix-held:test", "--store"]);
+        command
+            .arg(store)
+            .arg(&app)
+            .env("PACKWRIGHT_CACHE_DIR", home.path().join(cache));
+        run(&mut command).expect_success("build").stderr
+    };
+    let stores = ["one", "two"].map(|name| home.path().join(name));
+    for store in &stores {
+        build("cache", store);
+        let roots = fs::read_dir(store.join("nix/var/nix/gcroots/auto")).unwrap();
+        // One for phases, one for the image.
+        assert_eq!(roots.count(), 2, "{}", store.display());
+    }
+    let roots = stores[0].join("nix/var/nix/gcroots/auto");
+    fs::remove_dir_all(&roots).unwrap();
+    fs::write(&roots, "").unwrap();
+    let said = build("another", &stores[0]);
+    assert!(
+        said.contains("warning: keep /nix/store/") && said.contains("garbage collector may remove"),
+        "{said}"
+    );
+}

@@ -83,18 +83,13 @@ impl Commands {
         Ok(lines(&self.run(&mut command, step)?))
     }
 
-    /// Keeps a store path from the garbage collector for as long as `link` exists. A store that is
-    /// elsewhere has no such links.
-    pub(super) fn hold(&self, path: &str, link: &Path, step: &Step<'_>) {
-        if matches!(self.place, Place::Elsewhere(_)) {
-            return;
-        }
+    /// Keeps a store path of this machine from the garbage collector for as long as `link` exists.
+    pub(super) fn hold(&self, path: &str, link: &Path, step: &Step<'_>) -> Result<(), Failed> {
         let mut command = self.command("nix-store");
         command
             .args(["--realise", path, "--indirect", "--add-root"])
             .arg(link);
-        // Without it a garbage collection makes the next build fetch the path again.
-        let _ = self.run(&mut command, step);
+        self.run(&mut command, step).map(drop)
     }
 
     /// Removes what nothing holds.

@@ -8,7 +8,7 @@ use super::{LockedNix, Nix, NixSettings, find};
 use crate::cache::{Cache, Key, Kind, remove_tree, tree_bytes};
 use crate::environment::{Context, EnvironmentError, Packages, Sources, io_error};
 use crate::interrupt::Interrupt;
-use crate::report::{Silent, Step};
+use crate::report::{Event, Silent, Step};
 
 /// Where this machine's own store is, when it has no other.
 pub(super) fn own_store(cache: &Cache) -> PathBuf {
@@ -75,7 +75,10 @@ impl Nix<'_> {
     pub(super) fn hold(&self, lock: &LockedNix, step: &Step<'_>) -> Result<(), EnvironmentError> {
         let commands = self.commands.here();
         for path in [&lock.build, &lock.run] {
-            let key = Key::build("nix hold").field("path", path).finish();
+            let key = Key::build("nix hold")
+                .field("path", path)
+                .field("store", commands.physical().display().to_string())
+                .finish();
             let folder = match self.context.cache.find(Kind::Nix, &key) {
                 Some(folder) => folder,
                 None => {
@@ -85,8 +88,13 @@ impl Nix<'_> {
                 }
             };
             let link = folder.join("store-path");
-            if link.symlink_metadata().is_err() {
-                commands.hold(path, &link, step);
+            if link.symlink_metadata().is_err()
+                && let Err(failed) = commands.hold(path, &link, step)
+            {
+                let error = self.failure(&failed, &format!("keep {path}"));
+                let message =
+                    format!("{error}; Nix's garbage collector may remove what this build uses");
+                self.context.report.event(Event::Warning { message });
             }
         }
         Ok(())
