@@ -987,3 +987,95 @@ fn each_store_holds_what_a_build_uses_and_a_store_that_cannot_is_warned_of() {
         "{said}"
     );
 }
+
+#[test]
+fn what_a_lock_follows_from_is_asked_anew_when_it_changes() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    archive_of(set, out.path(), "set");
+    let home = app("", "cmd = \"true\"");
+    let app = home.path().join("app");
+    let lock = |nixpkgs: &str, more: &[&str], archives: &str| {
+        let mut command = packwright(Path::new(nixpkgs), "lock", more);
+        command
+            .arg(&app)
+            .env("PACKWRIGHT_NIXPKGS_ARCHIVES", archives)
+            .env("PACKWRIGHT_CACHE_DIR", home.path().join("cache"));
+        run(&mut command).expect_success("lock").stderr
+    };
+    let text = || fs::read_to_string(app.join("packwright.lock")).unwrap();
+    let chosen = |said: &str| said.contains("choose packages with nix");
+
+    // From a server it is remembered, as long as nothing else that counts is said.
+    let port = common::free_port().to_string();
+    let mut server = Command::new("python3");
+    server
+        .args(["-m", "http.server", "--bind", "127.0.0.1", &port])
+        .current_dir(out.path());
+    let mut server = common::Running::start(&mut server);
+    let url = format!("http://127.0.0.1:{port}/set.tar.gz");
+    common::soon("the server answers", || {
+        std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
+    });
+    lock(&url, &[], "a/{revision}");
+    let hash = serde_json::from_str::<serde_json::Value>(&text()).unwrap();
+    let hash = &hash["environment"]["sets"][0]["nixpkgs"]["archive"]["hash"];
+    let named = format!("{url}#{}", hash.as_str().unwrap());
+    assert!(chosen(&lock(&named, &[], "a/{revision}")));
+    assert!(!chosen(&lock(&named, &[], "a/{revision}")));
+    assert!(chosen(&lock(&named, &[], "b/{revision}")));
+    let option = ["--nix-option", "allow-import-from-derivation=false"];
+    assert!(chosen(&lock(&named, &option, "b/{revision}")));
+    assert!(!server.ended());
+    server.signal(Signal::KILL);
+    server.wait(common::QUICK);
+
+    // What is on this machine may change at any time.
+    let tree = out.path().join("set");
+    fs::copy(set.join("flake.nix"), tree.join("flake.nix")).unwrap();
+    let mut git = Command::new("git");
+    git.args(["init", "-q"]).current_dir(&tree);
+    common::finish(&mut git, common::QUICK).expect_success("git init");
+    let mut git = Command::new("git");
+    git.args(["add", "."]).current_dir(&tree);
+    common::finish(&mut git, common::QUICK).expect_success("git add");
+    for scheme in ["path:", "git+file://"] {
+        let flake = format!("{scheme}{}", tree.display());
+        lock(&flake, &[], "");
+        let before = text();
+        let file = tree.join("lib.nix");
+        let changed = fs::read_to_string(&file).unwrap() + "# changed\n";
+        fs::write(&file, changed).unwrap();
+        assert!(chosen(&lock(&flake, &[], "")), "{flake}");
+        assert_ne!(text(), before, "{flake}");
+    }
+}
+
+#[test]
+fn a_flake_that_nix_tells_nothing_of_is_an_error() {
+    if !common::have("nix-instantiate") {
+        return;
+    }
+    let home = app("", "cmd = \"true\"");
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let search = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&search).map(|folder| folder.join("nix-instantiate"));
+    let real = real.into_iter().find(|program| program.is_file()).unwrap();
+    std::os::unix::fs::symlink(real, bin.join("nix-instantiate")).unwrap();
+    for (answer, reason) in [
+        ("so so", "its answer cannot be read: "),
+        ("{}", "it has no hash of the flake's files"),
+    ] {
+        fs::write(bin.join("nix"), format!("#!/bin/sh\necho '{answer}'\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(bin.join("nix"), mode).unwrap();
+        let mut command = packwright(Path::new("github:a/b"), "lock", &[]);
+        let path = format!("{}:{}", bin.display(), search);
+        let output = run(command.arg(home.path().join("app")).env("PATH", path));
+        let said = output.stderr.contains(reason) && output.stderr.contains("github:a/b");
+        assert!(output.code() == 30 && said, "{output}");
+    }
+}

@@ -85,6 +85,18 @@ pub struct LockedSet {
     pub packages: Vec<LockedAttribute>,
 }
 
+impl LockedNix {
+    /// Whether nothing that it rests on is on this machine, where it may change at any time.
+    fn is_elsewhere(&self) -> bool {
+        let packages = self.sets.iter().flat_map(|set| &set.packages);
+        let mut sources = self.sets.iter().flat_map(LockedSet::sources);
+        sources.all(LockedSource::is_elsewhere)
+            && !packages
+                .map(|package| &package.source)
+                .any(|source| matches!(source, Attribute::File(_)))
+    }
+}
+
 impl LockedSet {
     /// Where it and its overlays come from.
     pub fn sources(&self) -> impl Iterator<Item = &LockedSource> {

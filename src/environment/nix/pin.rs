@@ -40,9 +40,16 @@ pub enum LockedSource {
 }
 
 impl LockedSource {
-    /// Whether what it stands for cannot change.
-    pub(super) fn is_fixed(&self) -> bool {
-        !matches!(self, Self::Path(_))
+    /// Whether it is somewhere else: files of this machine may change at any time.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let url = |text: &str| !text.starts_with("file:");
+        match self {
+            Self::Path(_) => false,
+            Self::Archive { url: address, .. } => url(address),
+            Self::Flake(locked) => {
+                locked["type"] != "path" && locked["url"].as_str().is_none_or(url)
+            }
+        }
     }
 
     /// For errors: `nixos-26.05.9592.21a67dc47014`, or what there is.
@@ -108,11 +115,23 @@ impl Nix<'_> {
     /// The nixpkgs that the user named, or the default.
     pub(super) fn main_nixpkgs(&self, step: &Step<'_>) -> Result<LockedSource, EnvironmentError> {
         let here = std::env::current_dir().unwrap_or_default();
-        match (&self.context.nix.nixpkgs, DEFAULT) {
-            (Some(text), _) => self.lock_source(text, &here, "--nixpkgs", step),
-            (None, Some(text)) => self.lock_source(text, &here, "PACKWRIGHT_DEFAULT_NIXPKGS", step),
-            (None, None) => Err(EnvironmentError::NoNixpkgs),
-        }
+        let text = self.main_reference().ok_or(EnvironmentError::NoNixpkgs)?;
+        let place = match self.context.nix.nixpkgs {
+            Some(_) => "--nixpkgs",
+            None => "PACKWRIGHT_DEFAULT_NIXPKGS",
+        };
+        self.lock_source(text, &here, place, step)
+    }
+
+    /// What names the nixpkgs.
+    pub(super) fn main_reference(&self) -> Option<&str> {
+        self.context.nix.nixpkgs.as_deref().or(DEFAULT)
+    }
+
+    /// The address of a revision's archive, with `{revision}` in it.
+    pub(super) fn archives(&self) -> Option<&str> {
+        let own = self.context.sources.variable("PACKWRIGHT_NIXPKGS_ARCHIVES");
+        own.or(DEFAULT_ARCHIVES)
     }
 
     /// What a text names, with its hash. Paths are relative to `folder`.
@@ -124,13 +143,10 @@ impl Nix<'_> {
         step: &Step<'_>,
     ) -> Result<LockedSource, EnvironmentError> {
         match read(text) {
-            Reference::Revision(revision) => {
-                let own = self.context.sources.variable("PACKWRIGHT_NIXPKGS_ARCHIVES");
-                match own.or(DEFAULT_ARCHIVES) {
-                    Some(pattern) => self.with_hash(&pattern.replace("{revision}", revision), step),
-                    None => self.flake(&format!("{REPOSITORY}/{revision}"), step),
-                }
-            }
+            Reference::Revision(revision) => match self.archives() {
+                Some(pattern) => self.with_hash(&pattern.replace("{revision}", revision), step),
+                None => self.flake(&format!("{REPOSITORY}/{revision}"), step),
+            },
             Reference::Archive(url, Some(hash)) => Ok(LockedSource::Archive {
                 url: url.to_owned(),
                 hash: hash.to_owned(),
@@ -159,18 +175,25 @@ impl Nix<'_> {
     }
 
     fn flake(&self, reference: &str, step: &Step<'_>) -> Result<LockedSource, EnvironmentError> {
-        let locked = self.commands.lock_flake(reference, step);
+        let locked = self.commands.here().lock_flake(reference, step);
         let mut locked = locked
             .map_err(|failed| self.failure(&failed, &format!("find the flake {reference}")))?;
-        if let Some(attributes) = locked.as_object_mut() {
-            // Notes of Nix's own, which the next release need not read.
-            attributes.retain(|name, _| !name.starts_with("__"));
+        let has_hash = locked["narHash"].is_string();
+        match locked.as_object_mut() {
+            Some(attributes) if has_hash => {
+                // Notes of Nix's own, which the next release need not read.
+                attributes.retain(|name, _| !name.starts_with("__"));
+                Ok(LockedSource::Flake(locked))
+            }
+            _ => Err(EnvironmentError::Malformed {
+                what: format!("nix' answer about the flake {reference}"),
+                reason: "it has no hash of the flake's files".to_owned(),
+            }),
         }
-        Ok(LockedSource::Flake(locked))
     }
 
     fn with_hash(&self, url: &str, step: &Step<'_>) -> Result<LockedSource, EnvironmentError> {
-        let hash = self.commands.prefetch(url, step);
+        let hash = self.commands.here().prefetch(url, step);
         Ok(LockedSource::Archive {
             url: url.to_owned(),
             hash: hash.map_err(|failed| self.failure(&failed, &format!("fetch {url}")))?,
@@ -179,7 +202,7 @@ impl Nix<'_> {
 
     /// What to take without being told more, and why; else why not. No network is asked.
     pub(super) fn at_hand(&self) -> Result<&str, String> {
-        match (&self.context.nix.nixpkgs, DEFAULT) {
+        match (self.context.nix.nixpkgs.as_deref(), DEFAULT) {
             (Some(named), _) => Ok(named),
             (None, Some(text)) if self.was_fetched(text) => Ok(text),
             (None, Some(text)) => Err(format!(

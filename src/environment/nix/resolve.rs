@@ -391,19 +391,20 @@ impl Nix<'_> {
         })
     }
 
+    /// Of everything that a lock follows from, and that is not asked anew each time.
     fn request_key(&self, request: &EnvironmentRequest, system: &str) -> Key {
         let settings = self.context.nix;
-        let suite = self
-            .context
-            .sources
-            .variable("PACKWRIGHT_SUITE")
-            .unwrap_or_default();
+        let variable = |name| self.context.sources.variable(name).unwrap_or_default();
+        let options = settings.options.iter();
         Key::build("nix request")
             .field("format", FORMAT.to_le_bytes())
             .field("system", system)
             .field("request", format!("{request:?}"))
-            .field("nixpkgs", settings.nixpkgs.as_deref().unwrap_or_default())
-            .field("suite", suite)
+            .field("nixpkgs", self.main_reference().unwrap_or_default())
+            .field("archives", self.archives().unwrap_or_default())
+            .list("options", options.flat_map(|(name, value)| [name, value]))
+            .field("configuration", variable("NIX_CONFIG"))
+            .field("suite", variable("PACKWRIGHT_SUITE"))
             .field("store", self.commands.physical().display().to_string())
             .finish()
     }
@@ -419,14 +420,7 @@ impl Nix<'_> {
 
     /// Files and folders may change at any time: what rests on them is found anew.
     fn remember(&self, key: &Key, lock: &LockedNix) -> Result<(), EnvironmentError> {
-        let fixed = lock.sets.iter().all(|set| {
-            let files = set
-                .packages
-                .iter()
-                .any(|package| matches!(package.source, Attribute::File(_)));
-            set.nixpkgs.is_fixed() && set.overlays.iter().all(LockedSource::is_fixed) && !files
-        });
-        if fixed {
+        if lock.is_elsewhere() {
             let resolved = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()
