@@ -521,6 +521,15 @@ pub fn resolve_lock(
     }
 }
 
+/// Whether a lock that was kept with the app may be used: nothing in it reaches what is not the app's.
+pub fn admit(lock: &LockedEnvironment, context: &Context<'_>) -> Result<(), EnvironmentError> {
+    match lock {
+        // All of it comes by hash from the archives that this machine names.
+        LockedEnvironment::Debian(_) => Ok(()),
+        LockedEnvironment::Nix(lock) => nix::find(context)?.admit(lock, LockFile::NAME),
+    }
+}
+
 /// Makes the trees of a lock, or finds them in the cache. Uses the network only for artifacts that
 /// the cache does not have; nothing that is not named by hash in the lock enters a tree.
 pub fn realise(

@@ -119,6 +119,68 @@ fn a_plan_names_no_file_outside_the_app() {
 }
 
 #[test]
+fn a_lock_of_the_apps_names_nothing_but_what_its_packages_give() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let private = Private::new();
+    let home = app("nixPkgs = [\"which\"]", "cmd = \"which which\"");
+    let app = home.path().join("app");
+    let file = app.join("packwright.lock");
+    run(packwright(set, "lock", &[]).arg(&app)).expect_success("lock");
+    let text = fs::read_to_string(&file).unwrap();
+    let lock: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let refused = |entry: &str, value: serde_json::Value| {
+        let mut changed = lock.clone();
+        *changed.pointer_mut(entry).unwrap() = value;
+        fs::write(&file, changed.to_string()).unwrap();
+        let (code, said) = refused(set, &app, &[]);
+        assert!(code == 30 && !said.contains("sekret"), "{said}");
+        said
+    };
+    let hash = "a".repeat(32);
+    for path in [
+        format!("/nix/store/{hash}-x/../../../etc"),
+        format!("/etc/{hash}-x"),
+        format!("/nix/store/{hash}-x\n/etc/passwd"),
+    ] {
+        let said = refused("/environment/run", path.into());
+        assert!(
+            said.contains("packwright.lock, environment.run: ")
+                && said.contains("is no store path; packwright lock makes it anew"),
+            "{said}"
+        );
+    }
+    // A path of the store that is there, and another one's.
+    let other = lock["environment"]["build"].clone();
+    let said = refused("/environment/run", other);
+    assert!(
+        said.contains("packwright.lock, environment.run: its packages give /nix/store/"),
+        "{said}"
+    );
+
+    let folder = private.folder.display().to_string();
+    let nixpkgs = "/environment/sets/0/nixpkgs";
+    let said = refused(nixpkgs, serde_json::json!({ "path": folder }));
+    assert!(
+        said.contains("packwright.lock names ") && said.contains("no part of the app"),
+        "{said}"
+    );
+    let flake = serde_json::json!({ "flake": { "type": "path", "path": folder } });
+    let said = refused(nixpkgs, flake);
+    assert!(said.contains("has no narHash"), "{said}");
+    let source = "/environment/sets/0/packages/0/source";
+    let said = refused(
+        source,
+        serde_json::json!({ "file": format!("{folder}/default.nix") }),
+    );
+    assert!(said.contains("no part of the app"), "{said}");
+    let text = format!("(throw (builtins.readFile {folder}/key))");
+    let said = refused(source, serde_json::json!({ "text": text }));
+    assert!(said.contains("is forbidden in restricted mode"), "{said}");
+}
+
+#[test]
 fn an_expression_of_the_apps_reads_the_apps_files_and_what_it_builds() {
     let Some(set) = common::nixpkgs_of_tests() else {
         return;

@@ -7,7 +7,7 @@ use packwright_providers::{BuildPlan, PlanError, Repo};
 use super::{Build, BuildOptions, PipelineError, hooks};
 use crate::environment::{
     Context, EnvironmentError, EnvironmentRequest, LockFile, LockedEnvironment, Machine, Packages,
-    resolve_lock,
+    admit, resolve_lock,
 };
 use crate::report::Event;
 use crate::whole;
@@ -96,6 +96,7 @@ impl Build<'_> {
                         choice: "as locked".to_owned(),
                         reason: format!("{} is for this plan", LockFile::NAME),
                     });
+                    admit(&environment, context)?;
                     return Ok(environment);
                 }
                 Err(why) => {

@@ -144,11 +144,21 @@ impl Closure {
     }
 }
 
-/// Whether a text is the path of something in the store, and of nothing below it.
+/// Whether a text is the path of something in the store, and of nothing below it: 32 letters of Nix's
+/// alphabet for the hash, then a name of at most 211 letters.
 pub(super) fn is_store_path(path: &str) -> bool {
-    path.strip_prefix(STORE).is_some_and(|base| {
-        base.split_once('-')
-            .is_some_and(|(hash, name)| hash.len() == 32 && !name.is_empty() && !base.contains('/'))
+    let in_hash = |letter: char| {
+        letter.is_ascii_digit() || (letter.is_ascii_lowercase() && !"eotu".contains(letter))
+    };
+    let in_name = |letter: char| letter.is_ascii_alphanumeric() || "+-._?=".contains(letter);
+    let parts = path
+        .strip_prefix(STORE)
+        .and_then(|base| base.split_once('-'));
+    parts.is_some_and(|(hash, name)| {
+        hash.len() == 32
+            && hash.chars().all(in_hash)
+            && (1..=211).contains(&name.len())
+            && name.chars().all(in_name)
     })
 }
 
@@ -198,6 +208,23 @@ mod tests {
         assert!(part.contains(B) && !part.contains(A));
         part.bring(A, &whole);
         assert_eq!(part, whole);
+    }
+
+    #[test]
+    fn a_store_path_has_a_hash_and_a_name_and_nothing_else() {
+        assert!(is_store_path(A));
+        let hash = "a".repeat(32);
+        for wrong in [
+            "/nix/store/../../etc-x",
+            &format!("/nix/store/{hash}-x/../../x"),
+            &format!("/nix/store/{hash}-x\ny"),
+            &format!("/nix/store/{}-x", "e".repeat(32)),
+            &format!("/nix/store/{hash}-"),
+            &format!("/other/store/{hash}-x"),
+            &format!("/nix/store/{hash}-{}", "x".repeat(212)),
+        ] {
+            assert!(!is_store_path(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::closure::is_store_path;
 use super::pin::{LockedSource, Reference, read};
-use super::{Attribute, LockedSet, Nix, render};
+use super::{Attribute, LockedNix, LockedSet, Nix, render};
+use crate::cache::{Key, Kind};
 use crate::environment::EnvironmentError;
 use crate::report::Step;
 
@@ -117,13 +119,18 @@ impl Nix<'_> {
 
     /// The folder that the user names as nixpkgs, unless it is a part of the app.
     fn own_folder(&self) -> Option<LockedSource> {
-        let named = self.context.nix.nixpkgs.as_deref()?;
-        let Reference::Path(path) = read(named) else {
+        let path = self.own_path()?;
+        let outside = !Path::new(&path).starts_with(&self.app);
+        outside.then_some(LockedSource::Path(path))
+    }
+
+    /// The file or folder that the user names as nixpkgs.
+    fn own_path(&self) -> Option<String> {
+        let Reference::Path(path) = read(self.main_reference()?) else {
             return None;
         };
         let path = std::fs::canonicalize(path).ok()?;
-        let outside = !path.starts_with(&self.app);
-        outside.then(|| LockedSource::Path(path.display().to_string()))
+        Some(path.display().to_string())
     }
 
     /// What a plan names, which has to be of the app or of the network: who wrote the plan need not be
@@ -151,6 +158,65 @@ impl Nix<'_> {
                 self.lock_source(text, &self.app, place, step)
             }
         }
+    }
+
+    /// Whether a kept lock may be used: it came with the app, so that whoever wrote it need not be who may read this
+    /// machine's files. What it names is held to the same, and its store paths have to be what its packages give.
+    pub(in crate::environment) fn admit(
+        &self,
+        lock: &LockedNix,
+        file: &str,
+    ) -> Result<(), EnvironmentError> {
+        let malformed = |entry: &str, reason: String| EnvironmentError::Malformed {
+            what: format!("{file}, environment.{entry}"),
+            reason: format!("{reason}; packwright lock makes it anew"),
+        };
+        for (entry, path) in [("build", &lock.build), ("run", &lock.run)] {
+            if !is_store_path(path) {
+                return Err(malformed(entry, format!("{path:?} is no store path")));
+            }
+        }
+        for set in &lock.sets {
+            for package in &set.packages {
+                if let Attribute::File(name) = &package.source {
+                    self.inside(name, file)?;
+                }
+            }
+            for source in set.sources() {
+                match source {
+                    LockedSource::Path(path) if self.own_path().as_deref() != Some(path) => {
+                        self.inside(path, file)?;
+                    }
+                    LockedSource::Flake(locked) if !locked["narHash"].is_string() => {
+                        return Err(malformed("sets", format!("{locked} has no narHash")));
+                    }
+                    // With a hash nothing can be learned from it that is not known.
+                    _ => {}
+                }
+            }
+        }
+        let known = self.admission(lock);
+        if lock.is_elsewhere() && self.context.cache.find(Kind::Lock, &known).is_some() {
+            return Ok(());
+        }
+        let step = Step::start(self.context.report, "lock", format!("check {file}"));
+        let [build, run] = self.outputs(lock, &str::to_owned, &step)?;
+        for (entry, locked, found) in [("build", &lock.build, build), ("run", &lock.run, run)] {
+            if *locked != found {
+                let reason = format!("its packages give {found} here, and it says {locked}");
+                return Err(malformed(entry, reason));
+            }
+        }
+        self.context.cache.write(Kind::Lock, &known, b"")?;
+        step.finish(false, "its packages give its store paths");
+        Ok(())
+    }
+
+    /// Of a lock that was found to be what its packages give.
+    fn admission(&self, lock: &LockedNix) -> Key {
+        Key::build("nix lock admitted")
+            .field("lock", serde_json::to_vec(lock).unwrap_or_default())
+            .finish()
     }
 
     /// A file or folder of the app, without links on the way.

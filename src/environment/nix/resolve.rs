@@ -333,21 +333,30 @@ impl Nix<'_> {
         lock: &mut LockedNix,
         step: &Step<'_>,
     ) -> Result<(), EnvironmentError> {
-        let staging = self.context.cache.staging()?;
         let place = |entry: &str| {
             let asked = wanted.asked.iter().find(|asked| asked.entry == entry);
             asked.map_or_else(|| entry.to_owned(), |asked| asked.place.clone())
         };
-        let written = self.write_environment(staging.path(), lock, &place, step)?;
-        for (attribute, output) in [("build", &mut lock.build), ("run", &mut lock.run)] {
-            let value =
-                self.commands
-                    .evaluate(&written, Some(&format!("{attribute}.outPath")), step);
+        [lock.build, lock.run] = self.outputs(lock, &place, step)?;
+        Ok(())
+    }
+
+    /// The store paths of an environment, for phases and for the image, by its packages.
+    pub(super) fn outputs(
+        &self,
+        lock: &LockedNix,
+        place: &dyn Fn(&str) -> String,
+        step: &Step<'_>,
+    ) -> Result<[String; 2], EnvironmentError> {
+        let staging = self.context.cache.staging()?;
+        let written = self.write_environment(staging.path(), lock, place, step)?;
+        let output = |attribute| -> Result<String, EnvironmentError> {
+            let value = self.commands.evaluate(&written, Some(attribute), step);
             let value = value
                 .map_err(|failed| self.failure_in(&failed, "evaluate the environment", &written))?;
-            value.as_str().unwrap_or_default().clone_into(output);
-        }
-        Ok(())
+            Ok(value.as_str().unwrap_or_default().to_owned())
+        };
+        Ok([output("build.outPath")?, output("run.outPath")?])
     }
 
     /// Writes the expression of an environment, with all that it needs here.
