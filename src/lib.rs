@@ -1,5 +1,6 @@
 //! Packwright: from a repository to an OCI image.
 
+pub mod attached;
 pub mod cache;
 pub mod cli;
 pub mod engine;

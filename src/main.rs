@@ -1,4 +1,4 @@
-//! The `packwright` program: its own helper inside sandboxes, or the command line.
+//! The `packwright` program: its own helper inside sandboxes or before other programs, or the command line.
 
 use std::process::ExitCode;
 
@@ -8,11 +8,10 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|verb| verb == packwright::engine::native::HELPER)
-    {
-        return packwright::engine::native::helper_main();
+    let verb = std::env::args_os().nth(1);
+    match verb.as_ref().and_then(|verb| verb.to_str()) {
+        Some(packwright::engine::native::HELPER) => packwright::engine::native::helper_main(),
+        Some(packwright::attached::HELPER) => packwright::attached::helper_main(),
+        _ => packwright::cli::main(),
     }
-    packwright::cli::main()
 }

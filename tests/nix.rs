@@ -884,11 +884,15 @@ fn a_version_that_the_nixpkgs_lacks_comes_from_the_revision_that_has_it() {
 }
 
 #[test]
-fn a_signal_ends_nix_and_its_builders() {
+fn a_signal_ends_nix_and_its_builders_also_one_that_kills() {
     let Some(set) = common::nixpkgs_of_tests() else {
         return;
     };
-    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+    for (signal, code) in [
+        (Signal::TERM, Some(143)),
+        (Signal::INT, Some(130)),
+        (Signal::KILL, None),
+    ] {
         let seconds = common::unique_seconds();
         let expression = format!(
             "nixExpr = \"runCommand \\\"slow\\\" {{ }} \\\"echo builder-is-running; sleep {seconds}\\\"\""
@@ -901,7 +905,7 @@ fn a_signal_ends_nix_and_its_builders() {
         common::soon("the builder sleeps", || common::process_with(&seconds));
         build.signal(signal);
         let output = build.wait(Duration::from_secs(20));
-        assert_eq!(output.code(), code, "{output}");
+        assert_eq!(output.status.code(), code, "{output}");
         common::soon("no builder is left", || !common::process_with(&seconds));
     }
 }

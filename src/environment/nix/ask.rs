@@ -13,6 +13,7 @@ use super::log::Log;
 use super::origin::Reads;
 use super::place::Place;
 use super::render::Written;
+use crate::attached;
 use crate::report::Step;
 
 /// Nix's setting of features that are not for everybody.
@@ -166,7 +167,7 @@ impl Commands {
 
     /// The new command line, which flakes and copies need.
     fn new_command(&self, verb: &str) -> Command {
-        let mut command = Command::new(self.folder.join("nix"));
+        let mut command = attached::command(&self.folder.join("nix"));
         command
             .arg(verb)
             .args(&self.ours)

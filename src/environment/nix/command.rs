@@ -19,6 +19,7 @@ use super::failure::Failed;
 use super::keep::own_store;
 use super::log::{Log, Told};
 use super::place::{Place, store_of};
+use crate::attached;
 use crate::environment::{Context, EnvironmentError};
 use crate::interrupt::Interrupt;
 use crate::report::{Event, Step, Stream};
@@ -121,7 +122,7 @@ impl Commands {
 
     /// A command with further options.
     pub(super) fn command_with(&self, program: &str, more: &[String]) -> Command {
-        let mut command = Command::new(self.folder.join(program));
+        let mut command = attached::command(&self.folder.join(program));
         // Expressions of the app's can read every variable that Nix has, secrets too.
         let own = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_nix));
         command.env_clear().envs(own);

@@ -195,7 +195,7 @@ impl Nix<'_> {
                 }
             }
         }
-        let known = self.admission(lock);
+        let known = admission(lock);
         if lock.is_elsewhere() && self.context.cache.find(Kind::Lock, &known).is_some() {
             return Ok(());
         }
@@ -212,13 +212,6 @@ impl Nix<'_> {
         Ok(())
     }
 
-    /// Of a lock that was found to be what its packages give.
-    fn admission(&self, lock: &LockedNix) -> Key {
-        Key::build("nix lock admitted")
-            .field("lock", serde_json::to_vec(lock).unwrap_or_default())
-            .finish()
-    }
-
     /// A file or folder of the app, without links on the way.
     pub(super) fn inside(&self, path: &str, place: &str) -> Result<PathBuf, EnvironmentError> {
         let path = self.app.join(path);
@@ -233,6 +226,13 @@ impl Nix<'_> {
             Err(outside(place, &full.display().to_string()))
         }
     }
+}
+
+/// Of a lock that was found to be what its packages give.
+fn admission(lock: &LockedNix) -> Key {
+    Key::build("nix lock admitted")
+        .field("lock", serde_json::to_vec(lock).unwrap_or_default())
+        .finish()
 }
 
 /// Whether a flake reference names files of this machine.
