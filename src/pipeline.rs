@@ -405,6 +405,16 @@ fn unasked(plan: &BuildPlan, secrets: &Secrets) -> Vec<String> {
     given.chain(missing).collect()
 }
 
+/// Variables over others. A value that begins with a colon, as lists of folders have it, comes after the one below.
+fn lay_over(below: &mut BTreeMap<String, String>, above: &BTreeMap<String, String>) {
+    for (name, value) in above {
+        match below.get_mut(name) {
+            Some(all) if value.starts_with(':') => all.push_str(value),
+            _ => drop(below.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
 /// `PATH` with the given entries before the system's.
 fn search_path(entries: &[String]) -> String {
     entries
@@ -535,6 +545,19 @@ mod tests {
         for bad in ["../x", "/etc/passwd", "a/../../b", ""] {
             assert!(asset_path(Path::new("assets"), bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_value_that_begins_with_a_colon_comes_after_the_one_below() {
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let owned = pairs.iter();
+            owned
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let mut all = map(&[("A", "/a"), ("B", "/b")]);
+        lay_over(&mut all, &map(&[("A", ":/x"), ("B", "/y"), ("C", ":/z")]));
+        assert_eq!(all, map(&[("A", "/a:/x"), ("B", "/y"), ("C", ":/z")]));
     }
 
     #[test]

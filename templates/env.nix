@@ -17,8 +17,15 @@ let
   set{{ loop.index0 }} = {{ set }};
 {% endfor %}
 
+  # What programs expect outside the store, of packages that have it elsewhere.
+  outside = {
+    chromium."usr/bin/chromium" = "bin/chromium";
+    nginx."etc/nginx" = "conf";
+    tzdata."usr/share/zoneinfo" = "share/zoneinfo";
+  };
+
   environment =
-    name: folders: packages: libraries:
+    name: folders: packages: libraries: variables:
     let
       # What the root outside the store needs to know; by naming them it keeps them in the closure.
       notes = set0.writeText "packwright-${name}.json" (
@@ -29,6 +36,10 @@ let
           tools = "${set0.coreutils}/bin";
           loader = "${set0.glibc}/lib";
           certificates = "${set0.cacert}/etc/ssl/certs/ca-bundle.crt";
+          inherit variables;
+          links = builtins.foldl' (
+            links: package: links // builtins.mapAttrs (_: inside: "${package}/${inside}") (outside.${package.pname or ""} or { })
+          ) { } packages;
         }
       );
     in
@@ -56,7 +67,8 @@ in
 {% for package in build_libraries %}
         {{ package }}
 {% endfor %}
-      ];
+      ]
+      { {{ build_variables }} };
 
   # What the image is made of.
   run =
@@ -72,5 +84,6 @@ in
 {% for package in run_libraries %}
         {{ package }}
 {% endfor %}
-      ];
+      ]
+      { {{ run_variables }} };
 }

@@ -24,9 +24,10 @@ if grep -qE '(127\.0\.0\.1|localhost):9000' "$configuration"; then PHP_FPM_LISTE
 listens() {
     if [ "$PHP_FPM_LISTEN" = /tmp/php-fpm.sock ]; then [ -S /tmp/php-fpm.sock ]; else (: </dev/tcp/127.0.0.1/9000) 2>/dev/null; fi
 }
-set -- /usr/sbin/php-fpm*
+# Debian's has its version in its name.
+program=$(command -v php-fpm) || program=$(echo /usr/sbin/php-fpm*)
 rm -f /tmp/php-fpm.sock
-"$1" --nodaemonize --fpm-config /assets/php-fpm.conf &
+"$program" --nodaemonize --fpm-config /assets/php-fpm.conf &
 fpm=$!
 until listens; do
     kill -0 "$fpm" 2>/dev/null || exit 1

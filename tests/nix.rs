@@ -188,9 +188,7 @@ fn flask_runs_and_a_wheel_that_was_built_elsewhere_finds_the_c_plus_plus_library
         return;
     };
     let out = tempfile::tempdir().unwrap();
-    let python = fs::read_to_string(set.join("files/python/version")).unwrap();
-    let python: Vec<&str> = python.trim().split('.').take(2).collect();
-    let version = format!("NIXPACKS_PYTHON_VERSION={}", python.join("."));
+    let version = version_of(set, "python", "PYTHON");
     let layout = out.path().join("flask");
     build(
         set,
@@ -225,6 +223,68 @@ fn flask_runs_and_a_wheel_that_was_built_elsewhere_finds_the_c_plus_plus_library
     );
     let output = run(&mut common::packwright(["run", "nix-wheel:test"])).expect_success("run");
     assert!(output.stdout.starts_with("greenlet "), "{output}");
+}
+
+/// `NIXPACKS_NAME_VERSION=` with the major and minor version that the set has of a program.
+fn version_of(set: &Path, program: &str, name: &str) -> String {
+    let version = fs::read_to_string(set.join("files").join(program).join("version")).unwrap();
+    let numbers: Vec<&str> = version.trim().split('.').take(2).collect();
+    format!("NIXPACKS_{name}_VERSION={}", numbers.join("."))
+}
+
+#[test]
+fn php_is_served_with_its_extensions_and_the_apps_settings() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let home = common::copy_of_example("php-composer-autoload");
+    let app = home.path().join("app");
+    fs::write(app.join("php.ini"), "memory_limit = 77M\n").unwrap();
+    let script =
+        "<?php echo ini_get('memory_limit'), ' ', extension_loaded('intl') ? 'intl' : 'none';";
+    fs::write(app.join("public/settings.php"), script).unwrap();
+    let version = version_of(set, "php", "PHP");
+    let layout = home.path().join("layout");
+    // Debian's PHP, of which the set's is made, has no time zones of its own.
+    let more = ["-e", &version, "--pkgs", "tzdata"];
+    build(set, &app, "nix-php:test", &layout, &more);
+    ask(
+        "nix-php:test",
+        "/",
+        "hello world, five letters, made by a script",
+    );
+    ask("nix-php:test", "/settings.php", "77M intl");
+    let names = names(&layout);
+    assert!(names.iter().any(|name| name == "etc/nginx"));
+    // Composer and the extensions that nothing asks for are not in the image.
+    assert!(!names.iter().any(|name| name.contains("-composer-")));
+
+    let lacking = ["-e", &version, "-e", "NIXPACKS_PHP_EXTENSIONS=redis"];
+    let (code, said) = refused(set, &app, &lacking);
+    assert!(code == 31 && said.contains(" is called redis"), "{said}");
+}
+
+#[test]
+fn what_programs_expect_outside_the_store_is_linked() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    let home = app(
+        "nixPkgs = [\"chromium\"]\nnixOverlays = [\"./overlay.nix\"]",
+        "cmd = \"/usr/bin/chromium\"",
+    );
+    let app = home.path().join("app");
+    let overlay = "final: previous: { chromium = final.package { pname = \"chromium\"; version = \"1\"; } \"mkdir -p $out/bin; printf '#!/bin/sh\\necho a browser\\n' >$out/bin/chromium; chmod +x $out/bin/chromium\"; }\n";
+    fs::write(app.join("overlay.nix"), overlay).unwrap();
+    build(
+        set,
+        &app,
+        "nix-linked:test",
+        &home.path().join("layout"),
+        &[],
+    );
+    let output = run(&mut common::packwright(["run", "nix-linked:test"])).expect_success("run");
+    assert_eq!(output.stdout, "a browser\n", "{output}");
 }
 
 #[test]

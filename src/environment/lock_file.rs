@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::nix::{LockedSet, LockedSource};
+use super::nix::{LockedNix, LockedSet, LockedSource};
 use super::{EnvironmentError, EnvironmentRequest, LockedEnvironment, Machine, Packages};
 
 /// Of the file's form.
@@ -72,6 +72,10 @@ impl LockFile {
             LockedEnvironment::Debian(lock) => (Packages::Debian, lock.architecture.as_str()),
             LockedEnvironment::Nix(lock) => (Packages::Nix, lock.system.as_str()),
         };
+        if matches!(&self.environment, LockedEnvironment::Nix(lock) if lock.format != LockedNix::FORMAT)
+        {
+            return Err("it was made by another packwright");
+        }
         if packages != Packages::Auto && packages != source {
             return Err("it has packages from another source");
         }

@@ -1,7 +1,7 @@
 //! Nix as the source of packages: an expression from the plan, realised by the `nix` of this machine.
 //!
 //! `request.rs` says what a plan asks of Nix, `wanted.rs` of which set, `catalog.rs` which attribute a tool is,
-//! `pin.rs` which nixpkgs, `origin.rs` where that is here and what its expressions may read. `resolve.rs` makes the lock, with `revisions.rs` for what a nixpkgs lacks, and `render.rs`
+//! `php.rs` PHP with its extensions, `pin.rs` which nixpkgs, `origin.rs` where that is here and what its expressions may read. `resolve.rs` makes the lock, with `revisions.rs` for what a nixpkgs lacks, and `render.rs`
 //! the expression. `command.rs` runs Nix, `ask.rs` says what it is asked, `log.rs` what it tells meanwhile,
 //! `failure.rs` why it failed; `place.rs` where its store is, `keep.rs` what stays there.
 //! `closure.rs` knows store paths, `realise.rs` makes the roots. What builds and what is fetched is Nix's business;
@@ -16,6 +16,7 @@ mod failure;
 pub(super) mod keep;
 mod log;
 mod origin;
+mod php;
 mod pin;
 mod place;
 mod realise;
@@ -86,6 +87,9 @@ pub struct LockedSet {
 }
 
 impl LockedNix {
+    /// Of its form, and of the expression that is made from it.
+    pub const FORMAT: u32 = 2;
+
     /// Whether nothing that it rests on is on this machine, where it may change at any time.
     fn is_elsewhere(&self) -> bool {
         let packages = self.sets.iter().flat_map(|set| &set.packages);
@@ -129,6 +133,16 @@ pub struct LockedAttribute {
 pub enum Attribute {
     /// An attribute: `nodejs_22`, `stdenv.cc.cc.lib`.
     Path(String),
+    /// A PHP with extensions beside its own, or a tool of it.
+    Php {
+        /// Its attribute: `php84`.
+        path: String,
+        /// Names of extensions, sorted; those that the set lacks are passed over.
+        extensions: Vec<String>,
+        /// The tool: `packages.composer`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        member: Option<String>,
+    },
     /// Text of the plan, an expression in which `pkgs` is the set.
     Text(String),
     /// A file below the app's folder, a function of the set.

@@ -129,7 +129,7 @@ pub fn spec(
 /// Variables of the started app: those of the environment, and the plan's over them.
 pub fn run_variables(around: &Surroundings, plan: &BuildPlan) -> BTreeMap<String, String> {
     let mut variables = around.run_variables.clone();
-    variables.extend(plan.run_variables());
+    super::lay_over(&mut variables, &plan.run_variables());
     variables
 }
 

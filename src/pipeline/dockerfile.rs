@@ -75,7 +75,10 @@ impl Recipe<'_> {
     /// Writes the file.
     pub fn dockerfile(&self) -> Result<Dockerfile, PipelineError> {
         let mut file = Dockerfile::default();
-        let variables = variables(&self.plan.variables, &mut file)?;
+        let mut all = self.kit.around.variables.clone();
+        super::lay_over(&mut all, &self.plan.variables);
+        all.retain(|name, _| self.plan.variables.contains_key(name));
+        let variables = variables(&all, &mut file)?;
         let (steps, path) = self.steps(&mut file)?;
         let mut parts: Vec<Value> = self
             .kit

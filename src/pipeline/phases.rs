@@ -403,7 +403,7 @@ impl<'a> State<'a> {
 pub fn variables(plan: &BuildPlan, roots: &Roots, path: &[String]) -> BTreeMap<String, String> {
     let mut env = system_variables();
     env.extend(roots.around.variables.clone());
-    env.extend(plan.variables.clone());
+    super::lay_over(&mut env, &plan.variables);
     env.insert("PATH".to_owned(), super::search_path(path));
     env
 }

@@ -53,7 +53,7 @@ pub fn app(setup: &str, start: &str) -> tempfile::TempDir {
 /// The set as an archive, with the programs that every environment has.
 pub fn archive_of(set: &Path, folder: &Path, name: &str) -> String {
     let tree = folder.join("set");
-    for program in ["node", "python"] {
+    for program in ["node", "php", "python"] {
         fs::create_dir_all(tree.join("files").join(program)).unwrap();
     }
     for file in [
@@ -62,6 +62,7 @@ pub fn archive_of(set: &Path, folder: &Path, name: &str) -> String {
         "lib.nix",
         "packages.nix",
         "files/node/version",
+        "files/php/version",
         "files/python/version",
     ] {
         fs::copy(set.join(file), tree.join(file)).unwrap();

@@ -11,5 +11,6 @@ rec {
     folder: packages: builtins.concatStringsSep ":" (map (package: "${package}/${folder}") (builtins.filter (package: package != null) packages));
   makeLibraryPath = makeSearchPathOutput "lib" "lib";
   makeBinPath = makeSearchPathOutput "bin" "bin";
+  majorMinor = version: builtins.concatStringsSep "." [ (builtins.elemAt (builtins.splitVersion version) 0) (builtins.elemAt (builtins.splitVersion version) 1) ];
   isDerivation = value: value.type or null == "derivation";
 }

@@ -37,6 +37,81 @@ let
   '';
   pathOf = packages: lib.makeLibraryPath ([ final.glibc ] ++ packages);
 
+  phpLibraries = package {
+    pname = "php-libraries";
+    version = version "php";
+  } ''
+    ${functions}
+    libraries ${source "php"}
+    patch $out/lib ${pathOf [ final.openssl final.stdenv.cc.cc.lib final.zlib ]}:$out/lib
+  '';
+  phpBare = package {
+    pname = "php";
+    version = version "php";
+  } ''
+    ${functions}
+    mkdir -p $out/bin $out/lib/extensions
+    cp ${source "php"}/usr/bin/php[0-9]* $out/bin/php
+    cp ${source "php"}/usr/sbin/php-fpm* $out/bin/php-fpm
+    cp ${source "php"}/usr/lib/php/*/*.so $out/lib/extensions
+    chmod -R u+w $out
+    patch $out ${pathOf [ final.libffi final.openssl final.stdenv.cc.cc.lib final.zlib phpLibraries ]}
+  '';
+  phpExtensions = builtins.listToAttrs (
+    map
+      (name: {
+        inherit name;
+        value = package {
+          pname = "php-${name}";
+          version = version "php";
+        } "mkdir -p $out/lib; ln -s ${phpBare}/lib/extensions/${name}.so $out/lib/${name}.so";
+      })
+      [
+        "ctype"
+        "ffi"
+        "intl"
+        "mbstring"
+        "phar"
+        "shmop"
+        "tokenizer"
+      ]
+  );
+  phpWith =
+    choose:
+    let
+      chosen = choose phpExtensions;
+      php = package {
+        pname = "php-with-extensions";
+        version = version "php";
+        passthru = {
+          extensions = phpExtensions;
+          withExtensions = more: phpWith (all: more { inherit all; enabled = choose all; });
+          packages.composer = package {
+            pname = "composer";
+            version = version "composer";
+          } ''
+            mkdir -p $out/bin $out/libexec $out/share
+            cp ${source "composer"}/usr/bin/composer $out/libexec/composer
+            cp -R ${source "composer"}/usr/share/php $out/share/php
+            printf '#!%s/bin/sh\nexec %s/bin/php -d include_path=%s/share/php %s/libexec/composer "$@"\n' \
+                ${final.bash} ${php} $out $out >$out/bin/composer
+            chmod +x $out/bin/composer
+          '';
+        };
+      } ''
+        mkdir -p $out/bin $out/lib
+        for extension in ${builtins.concatStringsSep " " (map (extension: "${extension}/lib/*.so") chosen)}; do
+            echo "extension=$extension" >>$out/lib/php.ini
+        done
+        for name in php php-fpm; do
+            printf '#!%s/bin/sh\nexport PHP_INI_SCAN_DIR=''${PHP_INI_SCAN_DIR-%s/lib}\nexec %s/bin/%s "$@"\n' \
+                ${final.bash} $out ${phpBare} $name >$out/bin/$name
+            chmod +x $out/bin/$name
+        done
+      '';
+    in
+    php;
+
   library =
     pname: needs:
     package {
@@ -230,6 +305,32 @@ in
     find $out -name __pycache__ -type d | xargs rm -rf
   '';
   python3 = final.${"python3" + builtins.elemAt (builtins.splitVersion (version "python")) 1};
+
+  tzdata = package {
+    pname = "tzdata";
+    version = version "tzdata";
+  } "mkdir -p $out/share; cp -R ${source "tzdata"}/usr/share/zoneinfo $out/share/zoneinfo";
+
+  nginx = package {
+    pname = "nginx";
+    version = version "nginx";
+  } ''
+    ${functions}
+    mkdir -p $out/bin $out/conf
+    cp ${source "nginx"}/usr/sbin/nginx $out/bin
+    cp ${source "nginx"}/etc/nginx/mime.types ${source "nginx"}/etc/nginx/fastcgi_params $out/conf
+    chmod -R u+w $out
+    patch $out/bin ${pathOf [ final.openssl final.zlib phpLibraries ]}
+  '';
+
+  # As in nixpkgs: extensions are packages, and which of them a PHP loads is in a file that its programs name.
+  ${"php" + builtins.replaceStrings [ "." ] [ "" ] (lib.majorMinor (version "php"))} = phpWith (all: [
+    all.ctype
+    all.mbstring
+    all.phar
+    all.tokenizer
+  ]);
+  php = final.${"php" + builtins.replaceStrings [ "." ] [ "" ] (lib.majorMinor (version "php"))};
 
   # Fails, for the tests of failures.
   broken = package {

@@ -3,6 +3,7 @@
 //! `/bin/sh` and `/bin/bash` for scripts, `/usr/bin/env` for their first lines, the loader for programs
 //! that were built elsewhere, certificates, and the accounts that every system has.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -14,15 +15,17 @@ use crate::cache::{Cache, Key, Kind};
 use crate::environment::{Cause, EnvironmentError, RunTree, io_error};
 
 /// Of the rules by which these trees are made; part of their keys.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/bash
+www-data:x:33:33:www-data:/var/www:/bin/false
 nobody:x:65534:65534:nobody:/var/empty:/bin/false
 ";
 
 const GROUP: &str = "\
 root:x:0:
+www-data:x:33:
 nogroup:x:65534:
 ";
 
@@ -66,6 +69,10 @@ pub(super) struct Notes {
     loader: String,
     /// The certificate authorities.
     certificates: String,
+    /// Of packages that are found by them.
+    pub(super) variables: BTreeMap<String, String>,
+    /// Further links, and what they point to: what packages are expected to have outside the store.
+    links: BTreeMap<String, String>,
 }
 
 impl Notes {
@@ -105,6 +112,7 @@ impl Notes {
         ] {
             links.push((name.to_owned(), self.certificates.clone()));
         }
+        links.extend(self.links.clone());
         links.sort();
         links
     }

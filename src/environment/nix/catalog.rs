@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use nodejs_semver::{Range, Version};
 
-use super::Attribute;
+use super::{Attribute, php};
 use crate::environment::EnvironmentError;
 use crate::environment::lock::parse_range;
 
@@ -79,7 +79,6 @@ pub(crate) const TOOLS: &[Tool] = &[
 /// Entries of plans that are called otherwise in nixpkgs; sorted.
 #[rustfmt::skip]
 const CALLED: &[(&str, &str)] = &[
-    ("composer", "phpPackages.composer"),
     ("cpanminus", "perlPackages.Appcpanminus"),
     ("dune", "dune_3"),
     ("libclang", "llvmPackages.libclang"),
@@ -111,6 +110,8 @@ pub(super) enum Want {
     Tool(&'static Tool, String),
     /// What it says, whatever its version.
     Exactly(Attribute),
+    /// An extension or a tool of the PHP that is chosen.
+    OfPhp(String),
     /// It comes with another tool.
     Nothing,
 }
@@ -125,6 +126,9 @@ pub(super) fn want(entry: &str) -> Result<Want, EnvironmentError> {
     let (name, range) = entry
         .split_once('@')
         .map_or((entry, None), |(name, range)| (name, Some(range.trim())));
+    if let Some(part) = php::part(name).filter(|_| range.is_none()) {
+        return Ok(Want::OfPhp(part));
+    }
     let found = TOOLS.iter().find(|tool| tool.name == name);
     match (found, range) {
         // The npm that comes with Node.js, and the library that comes with Python.
@@ -142,9 +146,6 @@ pub(super) fn want(entry: &str) -> Result<Want, EnvironmentError> {
 
 /// The attribute of nixpkgs for an entry: `openssl.dev` stays, `dune` is `dune_3`.
 fn called(name: &str) -> Result<String, EnvironmentError> {
-    if let Some(extension) = name.strip_prefix("php-ext-") {
-        return Ok(format!("phpExtensions.{extension}"));
-    }
     let legal = |part: &str| {
         !part.is_empty()
             && part
@@ -261,6 +262,7 @@ pub(crate) fn attributes() -> BTreeSet<String> {
     let asked = super::super::catalog::plain_attributes();
     let asked = asked.filter_map(|entry| match want(entry) {
         Ok(Want::Exactly(Attribute::Path(path))) => Some(path),
+        Ok(Want::OfPhp(part)) => Some(format!("php.{part}")),
         _ => None,
     });
     tools
@@ -397,6 +399,7 @@ mod tests {
         let unlisted = |entry: &String| match want(entry).unwrap() {
             Want::Exactly(Attribute::Path(path)) => !all.contains(&path),
             Want::Tool(tool, text) => range(tool, &text).is_err(),
+            Want::OfPhp(part) => !all.contains(&format!("php.{part}")),
             Want::Exactly(_) | Want::Nothing => false,
         };
         let missing: Vec<_> = asked.into_iter().filter(unlisted).collect();
@@ -413,7 +416,8 @@ mod tests {
             "glibc",
             "ffmpeg",
             "openssl.dev",
-            "phpExtensions.redis",
+            "php.extensions.redis",
+            "php.packages.composer",
         ] {
             assert!(all.contains(name), "{name}");
         }

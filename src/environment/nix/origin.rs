@@ -101,7 +101,8 @@ impl Nix<'_> {
     pub(super) fn reads(&self, folder: &Path, sets: &[LockedSet], origins: &Origins) -> Reads {
         let own = self.own_folder();
         let is_own = |set: &LockedSet| {
-            let has_text = |source: &Attribute| !matches!(source, Attribute::Path(_));
+            let has_text =
+                |source: &Attribute| matches!(source, Attribute::Text(_) | Attribute::File(_));
             own.as_ref() == Some(&set.nixpkgs)
                 && set.overlays.is_empty()
                 && !set.packages.iter().any(|package| has_text(&package.source))

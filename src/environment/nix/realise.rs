@@ -147,7 +147,9 @@ impl Made {
             .chain([format!("{}/bin", lock.build)]);
         let mut variables = below.variables;
         variables.extend(build_variables(&lock.build, &self.build));
+        variables.extend(self.build.variables);
         let mut run_variables = below.run_variables;
+        run_variables.extend(self.run.variables);
         run_variables.insert("LD_LIBRARY_PATH".to_owned(), self.run.library_path);
         let notes: BTreeSet<&str> = TOOLCHAINS
             .iter()

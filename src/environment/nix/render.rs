@@ -106,6 +106,8 @@ struct Lists {
     packages: Vec<String>,
     given: Vec<String>,
     libraries: Vec<String>,
+    /// The PHP, which has its settings in a file.
+    php: Option<String>,
 }
 
 /// Writes the expression of an environment, and a file for each text of the user's.
@@ -123,6 +125,15 @@ pub(super) fn environment(
         for package in &set.packages {
             let text = match &package.source {
                 Attribute::Path(path) => attribute(number, path),
+                Attribute::Php {
+                    path,
+                    extensions,
+                    member,
+                } => {
+                    let php = php(number, path, extensions);
+                    let parts = member.iter().flat_map(|member| member.split('.'));
+                    parts.fold(php, |text, name| format!("{text}.{}", string(name)))
+                }
                 Attribute::File(file) => {
                     format!("given set{number} (import {})", path(&app.join(file)))
                 }
@@ -157,16 +168,27 @@ pub(super) fn environment(
     let sets: Vec<String> = lock.sets.iter().map(import).collect();
     let values = context! {
         system => string(&lock.system), sets,
-        build => build.packages, build_given => build.given, build_libraries => build.libraries,
-        run => run.packages, run_given => run.given, run_libraries => run.libraries,
+        build => build.packages, build_given => build.given, build_libraries => build.libraries, build_variables => variables(build.php),
+        run => run.packages, run_given => run.given, run_libraries => run.libraries, run_variables => variables(run.php),
     };
     let written = write(folder, "env.nix", &fill(ENVIRONMENT, values)?, reads)?;
     Ok(Written { texts, ..written })
 }
 
+/// Variables that packages of an environment are found by.
+fn variables(php: Option<String>) -> String {
+    php.map_or_else(String::new, |php| {
+        format!("PHP_INI_SCAN_DIR = \"${{{php}}}/lib\";")
+    })
+}
+
 fn add(lists: &mut Lists, package: &LockedAttribute, text: &str) {
-    match package.source {
-        Attribute::Path(_) => lists.packages.push(text.to_owned()),
+    match &package.source {
+        Attribute::Php { member: None, .. } => {
+            lists.php = Some(text.to_owned());
+            lists.packages.push(text.to_owned());
+        }
+        Attribute::Path(_) | Attribute::Php { .. } => lists.packages.push(text.to_owned()),
         Attribute::File(_) | Attribute::Text(_) => lists.given.push(format!("({text})")),
     }
     if package.library {
@@ -198,6 +220,16 @@ fn attribute(set: usize, path: &str) -> String {
         Some(output) => format!("(set{set}.lib.getOutput {} {base})", string(output)),
         None => base,
     }
+}
+
+/// A PHP with extensions beside its own, as far as its set has them.
+fn php(set: usize, path: &str, extensions: &[String]) -> String {
+    let names: Vec<String> = extensions.iter().map(|name| string(name)).collect();
+    format!(
+        "({}.withExtensions ({{ enabled, all, ... }}: enabled ++ map (name: all.${{name}}) (builtins.filter (name: all ? ${{name}}) [ {} ])))",
+        attribute(set, path),
+        names.join(" ")
+    )
 }
 
 /// A path of this machine; its text may have any letter.
@@ -252,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn a_php_is_asked_for_those_extensions_that_its_set_has() {
+        let names = ["redis".to_owned(), "xsl".to_owned()];
+        assert_eq!(
+            php(1, "php84", &names),
+            "(set1.\"php84\".withExtensions ({ enabled, all, ... }: enabled ++ map (name: all.${name}) \
+             (builtins.filter (name: all ? ${name}) [ \"redis\" \"xsl\" ])))"
+        );
+    }
+
+    #[test]
     fn what_is_fetched_has_its_hash() {
         let folder = tempfile::tempdir().unwrap();
         let archive = LockedSource::Archive {
@@ -279,7 +321,7 @@ mod tests {
             library,
         };
         let lock = LockedNix {
-            format: 1,
+            format: LockedNix::FORMAT,
             system: "x86_64-linux".to_owned(),
             sets: vec![LockedSet {
                 nixpkgs: LockedSource::Path("/set".to_owned()),

@@ -21,9 +21,6 @@ use crate::environment::lock::{self, FRESH};
 use crate::environment::{EnvironmentError, EnvironmentRequest};
 use crate::report::{Event, Step};
 
-/// Of the lock's form, and of the expression that is made from it.
-const FORMAT: u32 = 1;
-
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     resolved: u64,
@@ -56,7 +53,7 @@ impl Nix<'_> {
         let mut sets = self.lock_sets(&wanted, &step)?;
         self.choose(&wanted, &mut sets, &system, &step)?;
         let mut lock = LockedNix {
-            format: FORMAT,
+            format: LockedNix::FORMAT,
             system,
             sets,
             build: String::new(),
@@ -128,7 +125,7 @@ impl Nix<'_> {
         for asked in &wanted.asked {
             let mut set = asked.set;
             let packages = match &asked.want {
-                Want::Nothing => continue,
+                Want::Nothing | Want::OfPhp(_) => continue,
                 Want::Tool(tool, range) => {
                     let ranges = wanted.ranges(asked.set, tool)?;
                     match self.tool(asked, tool, &ranges, &sets[set], &answers[set]) {
@@ -173,7 +170,7 @@ impl Nix<'_> {
                         }),
                 );
         }
-        Ok(())
+        self.complete_php(wanted, sets, system, step)
     }
 
     /// The attributes of a tool in the best version that a set has of it, or all that it has.
@@ -268,7 +265,7 @@ impl Nix<'_> {
     }
 
     /// The versions of attributes in each set, and the names of all in one of them.
-    fn ask(
+    pub(super) fn ask(
         &self,
         sets: &[LockedSet],
         attributes: &[Vec<String>],
@@ -406,7 +403,7 @@ impl Nix<'_> {
         let variable = |name| self.context.sources.variable(name).unwrap_or_default();
         let options = settings.options.iter();
         Key::build("nix request")
-            .field("format", FORMAT.to_le_bytes())
+            .field("format", LockedNix::FORMAT.to_le_bytes())
             .field("system", system)
             .field("request", format!("{request:?}"))
             .field("nixpkgs", self.main_reference().unwrap_or_default())

@@ -170,7 +170,7 @@ impl Wanted {
                 Want::Exactly(Attribute::Path(path)) => {
                     names.insert(split_output(path).0.to_owned());
                 }
-                Want::Exactly(_) | Want::Nothing => {}
+                Want::Exactly(_) | Want::OfPhp(_) | Want::Nothing => {}
             }
         }
         names.into_iter().collect()

@@ -161,7 +161,7 @@ impl Server {
                 () if of_franken => Franken::Caddyfile,
                 () => Franken::Plain,
             };
-            warnings.push("FrankenPHP is in no package source here; NIXPACKS_PHP_SERVER=nginx serves with nginx and php-fpm".to_owned());
+            warnings.push("of the package sources only Nix has FrankenPHP (--packages nix); NIXPACKS_PHP_SERVER=nginx serves with nginx and php-fpm".to_owned());
             return Ok(Self::FrankenPhp(how, evidence));
         }
         if caddyfile.is_some() {
