@@ -37,7 +37,8 @@ pub fn helper_main() -> ExitCode {
         && asked
         && rustix::process::getppid() == parent
     {
-        let _never_back = Command::new(program).args(arguments).exec();
+        let error = Command::new(&program).args(arguments).exec();
+        eprintln!("error: {}: {error}", program.display());
     }
     ExitCode::from(NOT_STARTED)
 }

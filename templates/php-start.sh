@@ -24,10 +24,11 @@ if grep -qE '(127\.0\.0\.1|localhost):9000' "$configuration"; then PHP_FPM_LISTE
 listens() {
     if [ "$PHP_FPM_LISTEN" = /tmp/php-fpm.sock ]; then [ -S /tmp/php-fpm.sock ]; else (: </dev/tcp/127.0.0.1/9000) 2>/dev/null; fi
 }
-# Debian's has its version in its name.
-program=$(command -v php-fpm) || program=$(echo /usr/sbin/php-fpm*)
+# Debian's has its version in its name, Nix's is on the path.
+set -- /usr/sbin/php-fpm*
+if [ ! -x "$1" ]; then set -- "$(command -v php-fpm)"; fi
 rm -f /tmp/php-fpm.sock
-"$program" --nodaemonize --fpm-config /assets/php-fpm.conf &
+"$1" --nodaemonize --fpm-config /assets/php-fpm.conf &
 fpm=$!
 until listens; do
     kill -0 "$fpm" 2>/dev/null || exit 1

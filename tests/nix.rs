@@ -682,13 +682,14 @@ fn a_wrong_hash_is_refused_with_both() {
     let Some(set) = common::nixpkgs_of_tests() else {
         return;
     };
-    let out = tempfile::tempdir().unwrap();
-    let archive = archive_of(set, out.path(), "wrong");
+    let home = app("", "cmd = \"true\"");
+    // One of the app's own.
+    let folder = home.path().canonicalize().unwrap().join("app");
+    let archive = archive_of(set, &folder, "wrong");
     let hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    let home = app(
-        &format!("nixPkgs = [\"which\"]\nnixpkgsArchive = \"file://{archive}#{hash}\""),
-        "cmd = \"true\"",
-    );
+    let setup = format!("nixPkgs = [\"which\"]\nnixpkgsArchive = \"file://{archive}#{hash}\"");
+    let plan = format!("providers = []\n[phases.setup]\n{setup}\n[start]\ncmd = \"true\"\n");
+    fs::write(folder.join("nixpacks.toml"), plan).unwrap();
     let (code, said) = refused(set, &home.path().join("app"), &[]);
     assert!(
         code == 33 && said.contains("wrong.tar.gz has sha256") && said.contains("was promised"),

@@ -110,6 +110,13 @@ fn a_plan_names_no_file_outside_the_app() {
         format!("nixpkgsArchive = \"path:{folder}\""),
         format!("nixpkgsArchive = \"git+file://{folder}\""),
         format!("nixpkgsArchive = \"file://{folder}/key\""),
+        format!("nixpkgsArchive = \"file://{folder}/key#sha256-AAAA\""),
+        // What Nix takes for a path, an option, an entry of a registry; what curl takes for another file.
+        format!("nixpkgsArchive = \"x/../../../../../..{folder}\""),
+        "nixpkgsArchive = \"--refresh\"".to_owned(),
+        "nixpkgsArchive = \"flake:nixpkgs\"".to_owned(),
+        format!("nixpkgsArchive = \"file://localhost{folder}/key\""),
+        format!("nixpkgsArchive = \"file://{folder}%2Fkey\""),
     ] {
         let setup = format!("nixPkgs = [\"which\"]\n{setup}");
         let said = private.refused(set, &setup, ("x", ""));
@@ -169,6 +176,22 @@ fn a_lock_of_the_apps_names_nothing_but_what_its_packages_give() {
     let flake = serde_json::json!({ "flake": { "type": "path", "path": folder } });
     let said = refused(nixpkgs, flake);
     assert!(said.contains("has no narHash"), "{said}");
+    // The app's own by the look of it, and another one to Nix.
+    fs::create_dir_all(app.join("a/b/c")).unwrap();
+    fs::create_dir(app.join("a/near")).unwrap();
+    std::os::unix::fs::symlink("a/b/c", app.join("deep")).unwrap();
+    let dots = app.join("deep/../../near").display().to_string();
+    let nar_hash = format!("sha256-{}=", "A".repeat(43));
+    for source in [
+        serde_json::json!({ "path": "a" }),
+        serde_json::json!({ "path": dots }),
+        serde_json::json!({ "flake": { "type": "path", "path": folder, "narHash": nar_hash } }),
+        serde_json::json!({ "flake": { "type": "git", "url": format!("file://{folder}"), "narHash": nar_hash } }),
+        serde_json::json!({ "archive": { "url": format!("file://{folder}/key"), "hash": nar_hash } }),
+    ] {
+        let said = refused(nixpkgs, source);
+        assert!(said.contains("no part of the app"), "{said}");
+    }
     let source = "/environment/sets/0/packages/0/source";
     let said = refused(
         source,

@@ -35,6 +35,13 @@ group: files
 hosts: files dns
 ";
 
+/// Files, and what they say.
+const FILES: [(&str, &str); 3] = [
+    ("etc/passwd", PASSWD),
+    ("etc/group", GROUP),
+    ("etc/nsswitch.conf", NSSWITCH),
+];
+
 /// Folders, and their modes.
 const FOLDERS: [(&str, u32); 14] = [
     ("app", 0o755),
@@ -120,28 +127,41 @@ impl Notes {
 
 /// The tree of links and accounts, in the cache.
 pub(super) fn links(notes: &Notes, cache: &Cache) -> Result<RunTree, EnvironmentError> {
-    let links = notes.links();
+    linked(&notes.links(), &FOLDERS, &FILES, cache)
+}
+
+/// The tree of what packages expect outside the store, for above Debian's own root; none where they expect nothing.
+pub(super) fn expected(notes: &Notes, cache: &Cache) -> Result<Option<RunTree>, EnvironmentError> {
+    let links: Vec<_> = notes.links.clone().into_iter().collect();
+    let some = !links.is_empty();
+    some.then(|| linked(&links, &[], &[], cache)).transpose()
+}
+
+/// A tree of links, folders with their modes, and files.
+fn linked(
+    links: &[(String, String)],
+    folders: &[(&str, u32)],
+    files: &[(&str, &str)],
+    cache: &Cache,
+) -> Result<RunTree, EnvironmentError> {
     let key = Key::build("nix base")
         .field("format", FORMAT)
         .list(
             "links",
             links.iter().flat_map(|(name, target)| [name, target]),
         )
+        .list("files", files.iter().map(|(name, _)| name))
         .finish();
     let tree = tree(cache, &key, |root| {
-        for (name, mode) in FOLDERS {
-            folder(&root.join(name), mode)?;
+        for (name, mode) in folders {
+            folder(&root.join(name), *mode)?;
         }
-        for (name, target) in &links {
+        for (name, target) in links {
             let path = root.join(name);
             folder(path.parent().unwrap_or(root), 0o755)?;
             symlink(target, &path).map_err(io_error("link", &path))?;
         }
-        for (name, text) in [
-            ("etc/passwd", PASSWD),
-            ("etc/group", GROUP),
-            ("etc/nsswitch.conf", NSSWITCH),
-        ] {
+        for (name, text) in files {
             let path = root.join(name);
             fs::write(&path, text).map_err(io_error("write", &path))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644))

@@ -112,7 +112,10 @@ impl Nix<'_> {
         }
         let sources = sets.iter().flat_map(LockedSet::sources);
         let sources = sources.map(|source| origins.path(source).to_owned());
-        let mut paths = vec![folder.to_owned(), self.app.clone()];
+        // Nix looks at a path as it is said, and again without links.
+        let mut paths = vec![folder.to_owned()];
+        paths.extend(std::fs::canonicalize(folder));
+        paths.push(self.app.clone());
         paths.extend(sources);
         paths.dedup();
         Reads::Alone(paths)
@@ -147,17 +150,90 @@ impl Nix<'_> {
                 let text = path.display().to_string();
                 LockedSource::Path(text)
             }),
-            // With a hash nothing can be learned from it that is not known.
-            Reference::Archive(url, None) => {
-                if let Some(path) = url.strip_prefix("file://") {
-                    self.inside(path, place)?;
+            Reference::Archive(url, _) if url.starts_with(FILE) => {
+                self.archive_inside(url, place)?;
+                self.lock_source(text, &self.app, place, step)
+            }
+            Reference::Flake(reference) if !is_far(reference) => Err(outside(place, reference)),
+            Reference::Archive(..) | Reference::Revision(_) => {
+                self.lock_source(text, &self.app, place, step)
+            }
+            Reference::Flake(_) => {
+                let locked = self.lock_source(text, &self.app, place, step)?;
+                match locked.of_this_machine() {
+                    // Nix may take what is far for something that is here.
+                    Some(file) => Err(outside(place, &file)),
+                    None => Ok(locked),
                 }
-                self.lock_source(text, &self.app, place, step)
             }
-            Reference::Flake(reference) if is_local(reference) => Err(outside(place, reference)),
-            Reference::Flake(_) | Reference::Archive(..) | Reference::Revision(_) => {
-                self.lock_source(text, &self.app, place, step)
+        }
+    }
+
+    /// An archive of the app's, said as Nix and curl understand it alike: whole, and without signs that stand for others.
+    fn archive_inside(&self, url: &str, place: &str) -> Result<(), EnvironmentError> {
+        let path = url.strip_prefix(FILE).unwrap_or(url);
+        let plain = path.starts_with('/') && !path.contains(['%', '?', '#']);
+        if plain && self.inside(path, place)? == Path::new(path) {
+            Ok(())
+        } else {
+            Err(outside(place, url))
+        }
+    }
+
+    /// What a lock names of this machine has to be the app's, or what the user named. It may not even be copied: a store
+    /// is everybody's to read.
+    fn admit_source(&self, source: &LockedSource, file: &str) -> Result<(), EnvironmentError> {
+        if self.is_users(source) {
+            return Ok(());
+        }
+        match source {
+            LockedSource::Path(path) => {
+                // Nix takes dots away before it looks at links, and begins where the caller is.
+                if self.inside(path, file)? == Path::new(path) {
+                    Ok(())
+                } else {
+                    Err(outside(file, path))
+                }
             }
+            LockedSource::Archive { url, .. } if url.starts_with(FILE) => {
+                self.archive_inside(url, file)
+            }
+            other => match other.of_this_machine() {
+                Some(path) => Err(outside(file, &path)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Whether a source is the one that the user names as nixpkgs, or of the place of archives that the user names.
+    fn is_users(&self, source: &LockedSource) -> bool {
+        if let LockedSource::Archive { url, .. } = source
+            && let Some((before, after)) =
+                self.archives().and_then(|all| all.split_once("{revision}"))
+            && let Some(revision) = url
+                .strip_prefix(before)
+                .and_then(|url| url.strip_suffix(after))
+        {
+            return matches!(read(revision), Reference::Revision(_));
+        }
+        match (self.main_reference().map(read), source) {
+            (Some(Reference::Path(_)), LockedSource::Path(path)) => {
+                self.own_path().as_deref() == Some(path)
+            }
+            (Some(Reference::Archive(named, _)), LockedSource::Archive { url, .. }) => named == url,
+            (Some(Reference::Flake(named)), other) => {
+                let named = named.split(['?', '#']).next().unwrap_or(named);
+                let named = ["git+", "tarball+", "path:"]
+                    .iter()
+                    .fold(named, |named, scheme| {
+                        named.strip_prefix(scheme).unwrap_or(named)
+                    });
+                let whole = std::fs::canonicalize(named.strip_prefix(FILE).unwrap_or(named));
+                other.of_this_machine().is_some_and(|path| {
+                    path == named || whole.is_ok_and(|whole| whole == Path::new(&path))
+                })
+            }
+            _ => false,
         }
     }
 
@@ -184,16 +260,12 @@ impl Nix<'_> {
                 }
             }
             for source in set.sources() {
-                match source {
-                    LockedSource::Path(path) if self.own_path().as_deref() != Some(path) => {
-                        self.inside(path, file)?;
-                    }
-                    LockedSource::Flake(locked) if !locked["narHash"].is_string() => {
-                        return Err(malformed("sets", format!("{locked} has no narHash")));
-                    }
-                    // With a hash nothing can be learned from it that is not known.
-                    _ => {}
+                if let LockedSource::Flake(locked) = source
+                    && !locked["narHash"].is_string()
+                {
+                    return Err(malformed("sets", format!("{locked} has no narHash")));
                 }
+                self.admit_source(source, file)?;
             }
         }
         let known = admission(lock);
@@ -236,10 +308,25 @@ fn admission(lock: &LockedNix) -> Key {
         .finish()
 }
 
-/// Whether a flake reference names files of this machine.
-fn is_local(reference: &str) -> bool {
+const FILE: &str = "file://";
+
+/// Schemes of flake references that name nothing of this machine. A reference without one may be a path, an option or an
+/// entry of the user's registry.
+const FAR: [&str; 9] = [
+    "github",
+    "gitlab",
+    "sourcehut",
+    "http",
+    "https",
+    "tarball+http",
+    "tarball+https",
+    "git+https",
+    "git+ssh",
+];
+
+fn is_far(reference: &str) -> bool {
     let scheme = reference.split_once(':').map_or("", |(scheme, _)| scheme);
-    scheme == "path" || scheme.rsplit('+').next() == Some("file")
+    FAR.contains(&scheme)
 }
 
 fn outside(place: &str, what: &str) -> EnvironmentError {
@@ -251,26 +338,47 @@ fn outside(place: &str, what: &str) -> EnvironmentError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use serde_json::json;
+
+    use super::{LockedSource, is_far};
 
     #[test]
-    fn flakes_of_this_machine_are_known_by_their_scheme() {
-        for local in [
+    fn flakes_that_may_be_of_this_machine_are_known_by_their_scheme() {
+        for near in [
             "path:/a",
             "path:./a",
             "git+file:///a",
             "file:///a.tar",
             "tarball+file:///a",
+            "nixpkgs",
+            "flake:nixpkgs",
+            "x/../../home/u",
+            "--refresh",
         ] {
-            assert!(is_local(local), "{local}");
+            assert!(!is_far(near), "{near}");
         }
         for far in [
-            "nixpkgs",
             "github:NixOS/nixpkgs",
             "git+ssh://a/b",
             "https://a/b.tar.gz",
         ] {
-            assert!(!is_local(far), "{far}");
+            assert!(is_far(far), "{far}");
+        }
+    }
+
+    #[test]
+    fn locked_flakes_of_this_machine_are_known_by_what_they_name() {
+        let named = |locked| LockedSource::Flake(locked).of_this_machine();
+        let far = json!({ "type": "github", "owner": "a", "repo": "b" });
+        assert_eq!(named(far), None);
+        let far = json!({ "type": "git", "url": "ssh://a/b" });
+        assert_eq!(named(far), None);
+        for near in [
+            json!({ "type": "path", "path": "/a" }),
+            json!({ "type": "git", "url": "/a" }),
+            json!({ "type": "indirect", "id": "/a", "path": "/a" }),
+        ] {
+            assert_eq!(named(near).unwrap(), "/a");
         }
     }
 }

@@ -47,14 +47,20 @@ impl Nix<'_> {
         system: &str,
         step: &Step<'_>,
     ) -> Result<(), EnvironmentError> {
-        let parts: Vec<(&Asked, &str)> = wanted
-            .asked
-            .iter()
-            .filter_map(|asked| match &asked.want {
-                Want::OfPhp(part) => Some((asked, part.as_str())),
-                _ => None,
-            })
-            .collect();
+        // Several sets and lists may ask for the same one.
+        let mut parts: Vec<(Asked, &str)> = Vec::new();
+        for asked in &wanted.asked {
+            let Want::OfPhp(part) = &asked.want else {
+                continue;
+            };
+            match parts.iter_mut().find(|(_, known)| known == part) {
+                Some((known, _)) => {
+                    known.build |= asked.build;
+                    known.run |= asked.run;
+                }
+                None => parts.push((asked.clone(), part)),
+            }
+        }
         let Some((set, index, path)) = place(sets, &parts) else {
             return Ok(());
         };
@@ -109,7 +115,7 @@ impl Nix<'_> {
 
 /// The PHP among the packages: its set, its place there and its attribute. One is added where none is named and
 /// a part of one is asked for.
-fn place(sets: &mut [LockedSet], parts: &[(&Asked, &str)]) -> Option<(usize, usize, String)> {
+fn place(sets: &mut [LockedSet], parts: &[(Asked, &str)]) -> Option<(usize, usize, String)> {
     let php = TOOLS.iter().find(|tool| tool.name == "php")?;
     let attribute = |package: &LockedAttribute| match &package.source {
         Attribute::Path(path) if php.attributes.contains(&path.as_str()) => Some(path.clone()),

@@ -22,6 +22,9 @@ const DEFAULT_ARCHIVES: Option<&str> = option_env!("PACKWRIGHT_DEFAULT_NIXPKGS_A
 /// What a plan's revision is a revision of, as Nix itself finds it.
 const REPOSITORY: &str = "github:NixOS/nixpkgs";
 
+/// How addresses begin that name nothing of this machine.
+const FAR: [&str; 3] = ["https://", "http://", "ssh://"];
+
 /// Where expressions of Nix come from, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -42,12 +45,25 @@ pub enum LockedSource {
 impl LockedSource {
     /// Whether it is somewhere else: files of this machine may change at any time.
     pub(super) fn is_elsewhere(&self) -> bool {
-        let url = |text: &str| !text.starts_with("file:");
+        self.of_this_machine().is_none()
+    }
+
+    /// What of this machine it names, if it does: its path or its address.
+    pub(super) fn of_this_machine(&self) -> Option<String> {
+        let far = |url: &str| FAR.iter().any(|scheme| url.starts_with(scheme));
         match self {
-            Self::Path(_) => false,
-            Self::Archive { url: address, .. } => url(address),
+            Self::Path(path) => Some(path.clone()),
+            Self::Archive { url, .. } => Some(url.clone()).filter(|url| !far(url)),
             Self::Flake(locked) => {
-                locked["type"] != "path" && locked["url"].as_str().is_none_or(url)
+                let text = |name: &str| locked[name].as_str().map(str::to_owned);
+                let named = || text("url").or(text("path")).unwrap_or(locked.to_string());
+                match locked["type"].as_str() {
+                    Some("github" | "gitlab" | "sourcehut") => None,
+                    Some("git" | "hg" | "tarball" | "file") => {
+                        Some(named()).filter(|url| !far(url))
+                    }
+                    _ => Some(named()),
+                }
             }
         }
     }

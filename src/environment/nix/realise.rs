@@ -31,7 +31,17 @@ impl Nix<'_> {
         let context = self.context;
         let mut roots = match &lock.debian {
             Some(lock) => {
-                debian::realise(lock, context.sources, context.cache, runner, context.report)?
+                let mut roots =
+                    debian::realise(lock, context.sources, context.cache, runner, context.report)?;
+                if let Some(links) = base::expected(&made.build, context.cache)? {
+                    roots.build.push(links.dir);
+                    roots.key = Key::build("nix links")
+                        .field("below", roots.key.as_str())
+                        .field("links", links.key.as_str())
+                        .finish();
+                }
+                roots.run.extend(base::expected(&made.run, context.cache)?);
+                roots
             }
             None => {
                 let links = base::links(&made.build, context.cache)?;
@@ -58,7 +68,13 @@ impl Nix<'_> {
         let made = self.make(lock)?;
         let context = self.context;
         let mut kit = match &lock.debian {
-            Some(lock) => debian::kit(lock, context.sources, context.cache, context.report)?,
+            Some(lock) => {
+                let mut kit = debian::kit(lock, context.sources, context.cache, context.report)?;
+                let links = base::expected(&made.build, context.cache)?;
+                kit.parts.extend(links.map(KitPart::Tree));
+                kit.run.extend(base::expected(&made.run, context.cache)?);
+                kit
+            }
             None => Kit {
                 parts: vec![KitPart::Tree(base::links(&made.build, context.cache)?)],
                 run: vec![base::links(&made.run, context.cache)?],

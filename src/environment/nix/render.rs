@@ -158,6 +158,14 @@ pub(super) fn environment(
             }
         }
     }
+    let packages = lock.sets.iter().flat_map(|set| &set.packages);
+    if packages
+        .map(|package| &package.source)
+        .any(|source| matches!(source, Attribute::Path(path) if path == "frankenphp"))
+    {
+        // It has a PHP of its own, which cannot load these extensions.
+        (build.php, run.php) = (None, None);
+    }
     let shell = SHELL.iter().map(|name| attribute(0, name));
     run.packages.extend(shell.clone());
     build.packages.extend(shell);
@@ -185,7 +193,8 @@ fn variables(php: Option<String>) -> String {
 fn add(lists: &mut Lists, package: &LockedAttribute, text: &str) {
     match &package.source {
         Attribute::Php { member: None, .. } => {
-            lists.php = Some(text.to_owned());
+            // The first one is what PATH finds.
+            lists.php.get_or_insert_with(|| text.to_owned());
             lists.packages.push(text.to_owned());
         }
         Attribute::Path(_) | Attribute::Php { .. } => lists.packages.push(text.to_owned()),

@@ -381,7 +381,6 @@ impl Nix<'_> {
         what: &str,
         written: &Written,
     ) -> EnvironmentError {
-        let app = self.app.display().to_string();
         failed.explain(what, self.commands.physical(), &|file| {
             let text = written
                 .texts
@@ -389,10 +388,10 @@ impl Nix<'_> {
                 .find(|(path, _)| path.as_os_str() == file);
             match text {
                 Some((_, place)) => Some((place.clone(), SCOPE_LINES)),
-                None => Some((
-                    file.strip_prefix(&app)?.trim_start_matches('/').to_owned(),
-                    0,
-                )),
+                None => {
+                    let below = Path::new(file).strip_prefix(&self.app).ok()?;
+                    Some((below.display().to_string(), 0))
+                }
             }
         })
     }
