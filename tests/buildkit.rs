@@ -352,22 +352,100 @@ fn a_second_docker_engine_takes_the_steps_that_the_first_one_pushed_with_its_ima
     assert_eq!(first.run(&name, &[]), second.run(&name, &[]));
 }
 
-/// A buildkitd from the Go module proxy, built once and kept below the target folder; minutes the first time.
-fn buildkitd() -> PathBuf {
+#[test]
+fn folders_of_steps_that_cannot_be_used_are_told_of() {
+    let Some(daemon) = Daemon::lock() else { return };
+    let daemon = daemon.as_ref().unwrap();
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let app = app("folders");
+    let app = app.path().join("app");
+    let build = |more: &[&str]| daemon.build("docker", &app, "folders", more);
+    let steps = home.path().join("steps");
+    let from = format!("type=local,src={}", steps.display());
+    let said = build(&["--cache-from", &from]).expect_success("no folder");
+    assert!(said.stderr.contains("no steps of other builds"), "{said}");
+    // This Docker Engine writes to no folder, and nothing is left of the try.
+    let to = format!("type=local,dest={}", steps.display());
+    let refused = build(&["--cache-to", &to]);
+    assert_eq!(refused.code(), 38, "{refused}");
+    assert!(
+        refused.stderr.contains("keep steps by type=local")
+            && refused.stderr.contains("--buildkit-host"),
+        "{refused}"
+    );
+    assert_eq!(count(&steps.join("ingest")), 0);
+    fs::write(steps.join("index.json"), "{\"manifests\": 1").unwrap();
+    let said = build(&["--cache-from", &from]).expect_success("no index");
+    assert!(
+        said.stderr.contains("index.json is not as it should be"),
+        "{said}"
+    );
+    let refused = build(&["--cache-to", &to]);
+    assert_eq!(refused.code(), 37, "{refused}");
+    assert!(
+        refused.stderr.contains("index.json is not as it should be"),
+        "{refused}"
+    );
+    for (flag, text, says) in [
+        ("--cache-to", "type=local", "it must say dest=DIR"),
+        ("--cache-from", "type=local", "it must say src=DIR"),
+    ] {
+        let refused = build(&[flag, text]);
+        assert_eq!(refused.code(), 2, "{refused}");
+        assert!(refused.stderr.contains(says), "{refused}");
+    }
+}
+
+/// The folder of a buildkitd and a buildctl from the Go module proxy, built once and kept below the target folder; minutes
+/// the first time.
+fn buildkit() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("buildkit");
-    let program = folder.join("buildkitd");
-    if program.exists() {
-        return program;
+    if folder.join("buildkitd").exists() && folder.join("buildctl").exists() {
+        return folder;
     }
     let script = "set -e; cd \"$0\"; [ -e go.mod ] || go mod init x; \
         at=$(go mod download -json github.com/moby/buildkit@v0.32.2 | sed -n 's/^.*\"Dir\": \"\\(.*\\)\".*$/\\1/p'); \
-        rm -rf source; cp -r \"$at\" source; chmod -R u+w source; cd source; go build -mod=mod -o .. ./cmd/buildkitd; \
+        rm -rf source; cp -r \"$at\" source; chmod -R u+w source; cd source; go build -mod=mod -o .. ./cmd/buildkitd ./cmd/buildctl; \
         cd ..; rm -rf source";
     fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new("bash");
     command.args(["-c", script]).arg(&folder);
     common::finish(&mut command, Duration::from_secs(3600)).expect_success("go build of buildkitd");
-    program
+    folder
+}
+
+/// A buildkitd with a state of its own, below `home`.
+fn start_buildkitd(home: &Path, state: &str, address: &str, more: &[String]) -> common::Running {
+    let path = |name: &str| home.join(name).display().to_string();
+    let mut daemon = Command::new(buildkit().join("buildkitd"));
+    daemon.args(["--config", &path("buildkitd.toml")]);
+    daemon.args(["--root", &path(state), "--addr", address]);
+    daemon.args(["--allow-insecure-entitlement", "network.host"]);
+    daemon.args(more);
+    daemon.env("PATH", common::search_path_of_root());
+    let mut daemon = common::Running::start(&mut daemon);
+    daemon.wait_for_output("running server on", Duration::from_secs(60));
+    daemon
+}
+
+/// Whether this machine can and shall run a real buildkitd, with other programs.
+fn can_start_buildkitd(programs: &[&'static str]) -> bool {
+    if !common::test_all() {
+        eprintln!("SKIPPED: needs TEST_ALL=1");
+        return false;
+    }
+    if !programs
+        .iter()
+        .chain(&["go", "runc"])
+        .all(|program| common::have(program))
+    {
+        return false;
+    }
+    if !common::is_root() {
+        common::skip("only root starts buildkitd here");
+        return false;
+    }
+    true
 }
 
 /// What a buildkitd says of a failed command, a push that nobody takes, and an image for a machine that it is not.
@@ -399,21 +477,9 @@ fn failures_are_told(address: &str, certificates: &Path) {
 
 #[test]
 fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_registry() {
-    if !common::test_all() {
-        eprintln!("SKIPPED: needs TEST_ALL=1");
+    if !can_start_buildkitd(&["docker-registry", "openssl"]) {
         return;
     }
-    if !["docker-registry", "go", "runc", "openssl"]
-        .into_iter()
-        .all(common::have)
-    {
-        return;
-    }
-    if !common::is_root() {
-        common::skip("only root starts buildkitd here");
-        return;
-    }
-    let program = buildkitd();
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = |name: &str| home.path().join(name).display().to_string();
     make_certificates(home.path());
@@ -436,27 +502,19 @@ fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_registry() {
     ];
     let mut ran = Vec::new();
     for (builder, address, with_tls) in builders {
-        let mut daemon = Command::new(&program);
-        daemon.args([
-            "--config",
-            &path("buildkitd.toml"),
-            "--root",
-            &path(builder),
-            "--addr",
-            &address,
-        ]);
-        daemon.args(["--allow-insecure-entitlement", "network.host"]);
-        daemon.env("PATH", common::search_path_of_root());
+        let mut flags = Vec::new();
         let mut more = vec!["--push".to_owned()];
         if with_tls {
-            daemon.args(tls.iter().flat_map(|(flag, file)| [*flag, file]));
+            let tls = tls
+                .iter()
+                .flat_map(|(flag, file)| [(*flag).to_owned(), file.clone()]);
+            flags.extend(tls);
             more.extend([
                 "--docker-cert-path".to_owned(),
                 home.path().display().to_string(),
             ]);
         }
-        let mut daemon = common::Running::start(&mut daemon);
-        daemon.wait_for_output("running server on", Duration::from_secs(60));
+        let _daemon = start_buildkitd(home.path(), builder, &address, &flags);
         let cache = format!("type=registry,ref={registry}/cache");
         more.extend(["--name".to_owned(), format!("{registry}/app:{builder}")]);
         more.extend(["--cache-from".to_owned(), cache.clone()]);
@@ -479,4 +537,228 @@ fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_registry() {
         failures_are_told(&address, home.path());
     }
     assert_eq!(ran, [1, 0], "commands that each builder ran");
+}
+
+/// How many files a folder has.
+fn count(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+/// The files of `folder/blobs/sha256` with their bytes, those of layers as the tar inside.
+fn blobs(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(folder.join("blobs/sha256")).unwrap();
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).unwrap();
+        if !bytes.starts_with(&[0x1f, 0x8b]) {
+            return (path, bytes);
+        }
+        let mut plain = Vec::new();
+        std::io::Read::read_to_end(
+            &mut flate2::read::MultiGzDecoder::new(&bytes[..]),
+            &mut plain,
+        )
+        .unwrap();
+        (path, plain)
+    };
+    files.map(|file| read(file.unwrap().path())).collect()
+}
+
+const SECRET: &str = "planted-in-a-folder";
+
+/// An app whose steps are kept in the folder `steps`, built by buildkitds that know nothing of each other.
+struct Keeping {
+    home: tempfile::TempDir,
+    app: tempfile::TempDir,
+}
+
+impl Keeping {
+    fn new() -> Self {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let settings = "[worker.oci]\nnetworkMode = \"host\"\n";
+        fs::write(home.path().join("buildkitd.toml"), settings).unwrap();
+        let phase = "[phases.build]\ncmds = [\"date +%N > stamp; echo ${#PLANTED} > length\"]\nsecrets = [\"PLANTED\"]\n";
+        let app = common::app_of(&[("start.sh", "cat stamp"), ("nixpacks.toml", phase)]);
+        Self { home, app }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Builds by a buildkitd of an own state.
+    fn attempt(&self, state: &str, more: &[&str]) -> common::Output {
+        let address = format!("unix://{}.sock", self.path(state).display());
+        let _daemon = start_buildkitd(self.home.path(), state, &address, &[]);
+        let output = format!(
+            "type=local,dest={}",
+            self.path(&format!("out-{state}")).display()
+        );
+        let secret = format!("PLANTED={SECRET}");
+        let more = [&["--secret", &secret, "--docker-output", &output][..], more].concat();
+        build_at(&address, &self.app.path().join("app"), &more)
+    }
+
+    /// The commands that ran, what they wrote, and what was said.
+    fn build(&self, state: &str, more: &[&str]) -> (u64, String, common::Output) {
+        let said = self.attempt(state, more).expect_success(state);
+        let stamp = self.path(&format!("out-{state}/app/stamp"));
+        let stamp = fs::read_to_string(stamp).unwrap();
+        (common::Build::read(&said).phases_run, stamp, said)
+    }
+
+    /// `type=local` for `--cache-from` and `--cache-to`.
+    fn caches(&self, name: &str) -> [String; 2] {
+        let path = self.path(name);
+        let path = path.display();
+        [
+            format!("type=local,src={path}"),
+            format!("type=local,dest={path},mode=max"),
+        ]
+    }
+}
+
+#[test]
+fn a_second_buildkitd_takes_what_the_first_one_kept_in_a_folder() {
+    if !can_start_buildkitd(&[]) {
+        return;
+    }
+    let keeping = Keeping::new();
+    let steps = keeping.path("steps");
+    let [from, to] = keeping.caches("steps");
+    let both = ["--cache-from", &from, "--cache-to", &to];
+    // The first build of all finds nothing, and is told so.
+    let (ran, stamp, said) = keeping.build("first", &both);
+    assert_eq!(ran, 1, "{said}");
+    assert!(said.stdout.contains("no steps of other builds"), "{said}");
+    let index = fs::read(steps.join("index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let annotations = &index["manifests"][0]["annotations"];
+    assert_eq!(annotations["org.opencontainers.image.ref.name"], "latest");
+    let kept = blobs(&steps);
+    assert!(kept.iter().any(|(_, bytes)| bytes.len() > 1 << 20));
+    for (path, bytes) in &kept {
+        let secret = SECRET.as_bytes();
+        let found = bytes.windows(secret.len()).any(|part| part == secret);
+        assert!(!found, "{} has the secret", path.display());
+    }
+    assert_eq!(count(&steps.join("ingest")), 0);
+    // The second one reuses the steps, also where it keeps them again.
+    let (ran, same, said) = keeping.build("second", &both);
+    assert_eq!((ran, &same), (0, &stamp), "{said}");
+    assert!(!said.stdout.contains("no steps of other builds"), "{said}");
+    broken_steps_are_told_of_and_mended(&keeping, &kept);
+    other_clients_take_and_keep_steps(&keeping);
+}
+
+/// A layer that is missing, and blobs that are not what their names say.
+fn broken_steps_are_told_of_and_mended(keeping: &Keeping, kept: &[(PathBuf, Vec<u8>)]) {
+    let [from, to] = keeping.caches("steps");
+    let blobs = || kept.iter().filter(|(_, bytes)| bytes.len() > 1 << 10);
+    let (one, _) = blobs().next().unwrap();
+    let whole = fs::read(one).unwrap();
+    fs::remove_file(one).unwrap();
+    let (ran, _, said) = keeping.build("missing", &["--cache-from", &from]);
+    assert_eq!(ran, 1, "{said}");
+    assert!(said.stdout.contains("is missing"), "{said}");
+    fs::write(one, &whole).unwrap();
+    let spoil = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    // Layers are looked at when the daemon wants them, what describes them before the build.
+    let (layers, others): (Vec<_>, Vec<_>) =
+        blobs().partition(|(path, _)| fs::read(path).unwrap().starts_with(&[0x1f, 0x8b]));
+    for (path, _) in &layers {
+        spoil(path);
+    }
+    let refused = keeping.attempt("spoiled", &["--cache-from", &from]);
+    assert!(!refused.status.success(), "{refused}");
+    let says = "is not what its name says: remove it";
+    assert!(refused.stderr.contains(says), "{refused}");
+    for (path, _) in &others {
+        spoil(path);
+    }
+    let (ran, _, said) = keeping.build("lied", &["--cache-from", &from]);
+    assert_eq!(ran, 1, "{said}");
+    assert!(said.stdout.contains(says), "{said}");
+    // The next build that keeps its steps there puts it right.
+    let (ran, stamp, said) = keeping.build("mended", &["--cache-to", &to]);
+    assert_eq!(ran, 1, "{said}");
+    let (ran, same, said) = keeping.build("last", &["--cache-from", &from]);
+    assert_eq!((ran, same), (0, stamp), "{said}");
+}
+
+/// BuildKit's own client takes these steps, and packwright those that it keeps.
+fn other_clients_take_and_keep_steps(keeping: &Keeping) {
+    let told = build_by_buildctl(keeping, "steps", "other");
+    assert!(
+        told.stderr.contains("importing cache manifest from local:"),
+        "{told}"
+    );
+    // `#5 [stage-0 2/9] ADD [...build-root...]`, then `#5 CACHED`.
+    let unpacked = |line: &&str| line.contains("ADD") && line.contains("build-root");
+    let number = told.stderr.lines().find(unpacked).unwrap();
+    let number = number.split(' ').next().unwrap();
+    let cached = format!("{number} CACHED");
+    assert!(told.stderr.lines().any(|line| line == cached), "{told}");
+    let [from, _] = keeping.caches("other");
+    let (_, _, said) = keeping.build("after", &["--cache-from", &from]);
+    assert!(!said.stdout.contains("no steps of other builds"), "{said}");
+    let events = common::events(&said);
+    let of_root = |event: &&serde_json::Value| {
+        event["event"] == "step_started" && event["title"].as_str().unwrap().contains("build-root")
+    };
+    let step = &events.iter().find(of_root).unwrap()["step"];
+    let of_step =
+        |event: &&serde_json::Value| event["event"] == "step_finished" && event["step"] == *step;
+    assert_eq!(
+        events.iter().find(of_step).unwrap()["cached"],
+        true,
+        "{said}"
+    );
+}
+
+/// Builds what `--out` writes by BuildKit's own client, with steps from a folder and to another one.
+fn build_by_buildctl(keeping: &Keeping, from: &str, to: &str) -> common::Output {
+    let address = format!("unix://{}", keeping.path("buildctl.sock").display());
+    let _daemon = start_buildkitd(keeping.home.path(), "buildctl", &address, &[]);
+    let out = keeping.path("out");
+    let mut command = common::packwright(["build", "--network", "host", "--cache-key", "shared"]);
+    command.arg(keeping.app.path().join("app"));
+    command
+        .arg("--out")
+        .arg(&out)
+        .args(["--secret", &format!("PLANTED={SECRET}")]);
+    common::finish(&mut command, LIMIT).expect_success("--out");
+    let mut command = Command::new(buildkit().join("buildctl"));
+    command.args(["--addr", &address, "build", "--progress", "plain"]);
+    command.args([
+        "--frontend",
+        "dockerfile.v0",
+        "--opt",
+        "filename=.nixpacks/Dockerfile",
+    ]);
+    command.args([
+        "--opt",
+        "force-network-mode=host",
+        "--allow",
+        "network.host",
+    ]);
+    command
+        .arg("--secret")
+        .arg("id=PLANTED,env=PLANTED")
+        .env("PLANTED", SECRET);
+    for folder in ["context", "dockerfile"] {
+        command
+            .arg("--local")
+            .arg(format!("{folder}={}", out.display()));
+    }
+    let [from, to] = [
+        keeping.caches(from)[0].clone(),
+        keeping.caches(to)[1].clone(),
+    ];
+    command.args(["--import-cache", &from, "--export-cache", &to]);
+    common::finish(&mut command, LIMIT).expect_success("buildctl")
 }

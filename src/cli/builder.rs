@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::engine::docker::{
     Address, BuildKit, DEFAULT_SOCKET, DaemonError, DaemonOptions, Engine, Exported, Host, Typed,
-    parse_typed,
+    parse_cache, parse_typed,
 };
 use crate::environment::Machine;
 use crate::image::Reference;
@@ -67,10 +67,10 @@ pub struct DaemonFlags {
     /// Build for this platform, such as linux/amd64
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Vec<String>,
-    /// Find steps of other builds here: an image, or type=registry,ref=IMAGE
+    /// Find steps of other builds here: an image, type=registry,ref=IMAGE, or type=local,src=DIR
     #[arg(long, value_name = "CACHE")]
     pub cache_from: Vec<String>,
-    /// Keep the steps of this build for others: type=registry,ref=IMAGE,mode=max
+    /// Keep the steps of this build for others: type=registry,ref=IMAGE,mode=max or type=local,dest=DIR,mode=max
     #[arg(long, value_name = "CACHE")]
     pub cache_to: Vec<String>,
     /// Keep the steps of this build in the image
@@ -321,15 +321,7 @@ impl DaemonFlags {
 
     fn options(&self) -> Result<DaemonOptions, DaemonError> {
         let typed = |flag, texts: &[String]| -> Result<Vec<Typed>, DaemonError> {
-            let typed = texts.iter().map(|text| match parse_typed(flag, text)? {
-                (kind, _) if kind == "local" => Err(wrong(
-                    flag,
-                    text,
-                    "a folder of this machine cannot keep steps: say type=registry,ref=IMAGE",
-                )),
-                typed => Ok(typed),
-            });
-            typed.collect()
+            texts.iter().map(|text| parse_cache(flag, text)).collect()
         };
         let mut cache_to = typed("--cache-to", &self.cache_to)?;
         if self.inline_cache {

@@ -9,11 +9,14 @@
 mod api;
 mod buildkit;
 mod classic;
+mod content;
 mod context;
 mod credentials;
 mod failure;
 mod filesync;
+mod folders;
 mod host;
+mod layout;
 mod lines;
 mod news;
 mod output;
@@ -33,7 +36,7 @@ use crate::report::Stream;
 pub use api::{Engine, Loaded};
 pub use context::{ContextBody, ContextFile};
 pub use host::{Address, Host};
-pub use request::{Commands, DaemonOptions, Exported, ImageBuild, Typed, parse_typed};
+pub use request::{Commands, DaemonOptions, Exported, ImageBuild, Typed, parse_cache, parse_typed};
 
 /// Where Docker Engine listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";

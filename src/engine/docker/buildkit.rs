@@ -20,11 +20,12 @@ use tonic::{Code, Request};
 use super::credentials::Credentials;
 use super::failure::Details;
 use super::filesync::ContextServer;
+use super::folders::Folders;
 use super::host::{Host, Stream};
 use super::output::Output;
 use super::progress::Progress;
 use super::request::{DaemonOptions, Exported, ImageBuild};
-use super::session::{self, Session};
+use super::session::Session;
 use super::{DaemonError, Message, Teller, chain};
 
 /// The largest message that BuildKit itself sends.
@@ -49,15 +50,17 @@ pub(super) async fn build(
 ) -> Result<String, DaemonError> {
     let id = new_id();
     let output = Output::prepare(&build.options.export)?;
+    let folders = Folders::prepare(&mut build.options, tell)?;
     let session = Session {
         context: ContextServer::new(std::mem::take(&mut build.files), &build.dockerfile)?,
         secrets: std::mem::take(&mut build.secrets),
         credentials: Credentials::discover(build.images()),
+        content: folders.server(),
         output: output.as_ref().map(Output::file).transpose()?,
     };
     let progress = Progress::of(std::mem::take(&mut build.commands));
     let witness = session.context.witness();
-    let methods = session::methods(session.output.is_some());
+    let methods = session.methods();
     let (channel, serving) = match kind {
         Kind::Engine(host) => {
             let mut headers = vec![
@@ -109,9 +112,10 @@ pub(super) async fn build(
     // A build that was left ends with its call.
     end.abort();
     serving.abort();
-    let digest = outcome.map_err(|error| unknown(witness.told(error), &build.options))?;
+    let solved = outcome.map_err(|error| unknown(witness.told(error), &build.options))?;
     output.map_or(Ok(()), Output::finish)?;
-    Ok(digest)
+    folders.finish(solved.steps.as_deref(), tell)?;
+    Ok(solved.digest)
 }
 
 /// The version of a buildkitd and the kind of its machine; also a test of whether it answers.
@@ -211,13 +215,25 @@ fn tunnel(
     }))
 }
 
+/// What a daemon says of a build that ended well.
+#[derive(Debug, Clone)]
+struct Solved {
+    /// The image's digest, empty for what has none.
+    digest: String,
+    /// The manifest of the steps that it kept, as JSON.
+    steps: Option<String>,
+}
+
 async fn solve(
     mut control: ControlClient<Channel>,
     request: SolveRequest,
-) -> Result<String, tonic::Status> {
+) -> Result<Solved, tonic::Status> {
     let mut response = control.solve(request).await?.into_inner().exporter_response;
     let digest = response.remove("containerimage.digest");
-    Ok(digest.unwrap_or_default())
+    Ok(Solved {
+        digest: digest.unwrap_or_default(),
+        steps: response.remove("cache.manifest"),
+    })
 }
 
 fn request(build: &ImageBuild, reference: &str, session: String) -> SolveRequest {
@@ -345,11 +361,11 @@ fn unknown(error: DaemonError, options: &DaemonOptions) -> DaemonError {
 
 /// Tells what happens until the build has ended.
 async fn follow(
-    mut solving: tokio::task::JoinHandle<Result<String, tonic::Status>>,
+    mut solving: tokio::task::JoinHandle<Result<Solved, tonic::Status>>,
     mut watching: tonic::Streaming<StatusResponse>,
     mut progress: Progress,
     tell: &mut Teller<'_>,
-) -> Result<String, DaemonError> {
+) -> Result<Solved, DaemonError> {
     let mut ended = None;
     let mut watched = true;
     let mut unheard = None;
@@ -374,7 +390,7 @@ async fn follow(
         }
         if let (Some(outcome), false) = (&ended, watched) {
             return match outcome {
-                Ok(digest) => Ok(digest.clone()),
+                Ok(solved) => Ok(solved.clone()),
                 Err(status) => Err(progress.failure(&Details::of(status), status.message())),
             };
         }

@@ -9,6 +9,9 @@ use super::context::ContextFile;
 /// A cache or an output in BuildKit's own words: its type, and everything else.
 pub type Typed = (String, BTreeMap<String, String>);
 
+/// The kind of a cache that is a folder of this machine.
+pub(super) const FOLDER: &str = "local";
+
 /// The commands of each phase, in the order of the Dockerfile, where they have numbers.
 pub type Commands = BTreeMap<String, Vec<String>>;
 
@@ -120,6 +123,26 @@ pub fn parse_typed(flag: &'static str, text: &str) -> Result<Typed, DaemonError>
     Ok((kind, attributes))
 }
 
+/// Reads a cache; one in a folder of this machine has to name it.
+pub fn parse_cache(flag: &'static str, text: &str) -> Result<Typed, DaemonError> {
+    let (kind, attributes) = parse_typed(flag, text)?;
+    let wrong = |reason: &str| DaemonError::Argument {
+        flag,
+        text: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if kind == FOLDER {
+        let name = if flag == "--cache-to" { "dest" } else { "src" };
+        if attributes.get(name).is_none_or(String::is_empty) {
+            return Err(wrong(&format!("it must say {name}=DIR")));
+        }
+        if attributes.contains_key("reset") {
+            return Err(wrong("reset is not known: remove the folder instead"));
+        }
+    }
+    Ok((kind, attributes))
+}
+
 /// The fields of one CSV line.
 fn fields(text: &str) -> Option<Vec<String>> {
     let mut fields = vec![String::new()];
@@ -164,6 +187,16 @@ mod tests {
         let (_, attributes) = parse_typed("--docker-output", r#"type=local,"dest=a,b""#).unwrap();
         assert_eq!(attributes["dest"], "a,b");
         assert!(parse_typed("--cache-to", "ref=a").is_err());
+        assert!(parse_cache("--cache-to", "type=local,dest=a,mode=max").is_ok());
+        assert!(parse_cache("--cache-from", "type=local,src=a").is_ok());
+        for (flag, text) in [
+            ("--cache-to", "type=local"),
+            ("--cache-to", "type=local,src=a"),
+            ("--cache-to", "type=local,dest=a,reset=true"),
+            ("--cache-from", "type=local,src="),
+        ] {
+            assert!(parse_cache(flag, text).is_err(), "{text}");
+        }
         assert!(parse_typed("--cache-to", "\"type=a").is_err());
     }
 }

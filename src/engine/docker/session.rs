@@ -30,6 +30,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::content::{self, ContentServer};
 use super::credentials::Credentials;
 use super::filesync::ContextServer;
 
@@ -44,25 +45,30 @@ pub(super) struct Session {
     pub context: ContextServer,
     pub secrets: BTreeMap<String, Vec<u8>>,
     pub credentials: Credentials,
+    /// Folders that keep steps of builds, when there are any.
+    pub content: Option<ContentServer>,
     /// Where the daemon's output goes, when it has one.
     pub output: Option<File>,
 }
 
-/// The calls that are offered, as the daemon is told of them.
-pub(super) fn methods(output: bool) -> Vec<String> {
-    let mut methods = vec![
-        "/moby.filesync.v1.FileSync/DiffCopy",
-        "/moby.buildkit.secrets.v1.Secrets/GetSecret",
-        "/moby.filesync.v1.Auth/Credentials",
-        "/grpc.health.v1.Health/Check",
-    ];
-    if output {
-        methods.push("/moby.filesync.v1.FileSend/DiffCopy");
-    }
-    methods.into_iter().map(str::to_owned).collect()
-}
-
 impl Session {
+    /// The calls that are offered, as the daemon is told of them.
+    pub(super) fn methods(&self) -> Vec<String> {
+        let mut methods = vec![
+            "/moby.filesync.v1.FileSync/DiffCopy",
+            "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+            "/moby.filesync.v1.Auth/Credentials",
+            "/grpc.health.v1.Health/Check",
+        ];
+        if self.content.is_some() {
+            methods.extend(content::METHODS);
+        }
+        if self.output.is_some() {
+            methods.push("/moby.filesync.v1.FileSend/DiffCopy");
+        }
+        methods.into_iter().map(str::to_owned).collect()
+    }
+
     /// Serves one daemon over one stream until it goes away.
     pub(super) async fn serve<T>(self, stream: T) -> Result<(), tonic::transport::Error>
     where
@@ -75,7 +81,8 @@ impl Session {
             .add_service(HealthServer::new(Healthy))
             .add_service(context)
             .add_service(SecretsServer::new(SecretValues(Arc::new(self.secrets))))
-            .add_service(AuthServer::new(self.credentials));
+            .add_service(AuthServer::new(self.credentials))
+            .add_optional_service(self.content);
         if let Some(output) = self.output {
             let server = FileSendServer::new(Output(Mutex::new(Some(output))))
                 .max_decoding_message_size(MESSAGE_LIMIT);
