@@ -4,6 +4,7 @@
 //! for it. So the child is this program first, which asks and then becomes the other one. The parent is the thread
 //! that starts the child: it has to wait for it.
 
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -38,7 +39,7 @@ pub fn helper_main() -> ExitCode {
         && rustix::process::getppid() == parent
     {
         let error = Command::new(&program).args(arguments).exec();
-        eprintln!("error: {}: {error}", program.display());
+        let _ = writeln!(io::stderr(), "error: {}: {error}", program.display());
     }
     ExitCode::from(NOT_STARTED)
 }
