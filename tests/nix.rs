@@ -225,6 +225,36 @@ fn flask_runs_and_a_wheel_that_was_built_elsewhere_finds_the_c_plus_plus_library
     assert!(output.stdout.starts_with("greenlet "), "{output}");
 }
 
+#[test]
+fn programs_and_libraries_that_npm_brings_run() {
+    let Some(set) = common::nixpkgs_of_tests() else {
+        return;
+    };
+    // A program in Go, and a library in C++ with some of its own.
+    let home = common::app_of(&[
+        (
+            "package.json",
+            r#"{ "private": true, "scripts": { "start": "node index.js" }, "dependencies": { "esbuild": "^0.25.0", "sharp": "^0.34.0" } }"#,
+        ),
+        (
+            "index.js",
+            "const { transformSync } = require('esbuild');\n\
+             const red = { create: { width: 8, height: 8, channels: 3, background: 'red' } };\n\
+             require('sharp')(red).png().toBuffer().then((png) =>\n\
+                 console.log(png.toString('latin1', 1, 4), transformSync('let x: number = 1', { loader: 'ts' }).code));\n",
+        ),
+        // As with Python: Debian's loader does not look beside itself. The set has no compiler.
+        (
+            "nixpacks.toml",
+            "[phases.setup]\nnixPkgs = [\"nodejs\"]\nnixLibs = [\"glibc\"]\n",
+        ),
+    ]);
+    let (app, layout) = (home.path().join("app"), home.path().join("layout"));
+    build(set, &app, "nix-npm:test", &layout, &[]);
+    let output = run(&mut common::packwright(["run", "nix-npm:test"])).expect_success("run");
+    assert!(output.stdout.contains("PNG let x = 1;"), "{output}");
+}
+
 /// `NIXPACKS_NAME_VERSION=` with the major and minor version that the set has of a program.
 fn version_of(set: &Path, program: &str, name: &str) -> String {
     let version = fs::read_to_string(set.join("files").join(program).join("version")).unwrap();
