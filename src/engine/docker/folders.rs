@@ -1,7 +1,7 @@
 //! The folders of this machine that the steps of a build come from and go to, as `type=local` of `--cache-from` and
 //! `--cache-to` asks.
 //!
-//! The daemon is told of each by a name of this build's, never by its path.
+//! The daemon is told of each by a name of this build's, not by its path; the reason of an error may have that.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ impl Folders {
             attributes.insert("dest".to_owned(), folders.add(Arc::clone(&layout)));
             folders.kept = Some(Kept { layout, path, tag });
         }
+        // Of several answers the last one counts, and it has to be the folder's.
+        options.cache_to.sort_by_key(|(kind, _)| kind == FOLDER);
         let mut warn = |path: &str, reason: &str| {
             let text = format!("no steps of other builds: {path}: {reason}");
             tell(Message::Warning(text));
@@ -110,12 +112,8 @@ impl Folders {
             tell(Message::Warning(text));
             return Ok(());
         };
-        let failed = |reason: String| {
-            DaemonError::Export(format!(
-                "the steps in {}: {reason}; say --cache-to once",
-                kept.path
-            ))
-        };
+        let failed =
+            |reason: String| DaemonError::Export(format!("the steps in {}: {reason}", kept.path));
         let manifest: Descriptor =
             serde_json::from_str(manifest).map_err(|error| failed(error.to_string()))?;
         let examined = kept.layout.examine(&manifest.digest);

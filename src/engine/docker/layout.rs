@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, renameat};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ const NAME: &str = "io.containerd.image.name";
 
 /// The most bytes of a document; BuildKit takes no larger manifest than one MiB.
 const DOCUMENT: u64 = 4 << 20;
+
+/// The most bytes of a description of steps that is looked at before it is used.
+const CONFIGURATION: u64 = 64 << 20;
+
+/// How long another process may hold the folder.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A blob's name: `sha256:` and 64 small hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -224,15 +231,28 @@ impl Layout {
         };
         let entries = index.unwrap_or_default();
         let found = entries.iter().find(|entry| of(NAME, entry));
+        // Images have a name besides, steps have none.
+        let steps = |entry: &&Descriptor| !entry.annotations.contains_key(NAME) && of(TAG, entry);
+        let found = found.or_else(|| entries.iter().find(steps));
         let found = found.or_else(|| entries.iter().find(|entry| of(TAG, entry)));
         Ok(found.cloned())
     }
 
     /// Makes a manifest the tag's, instead of an older one.
     pub(super) fn tag(&self, tag: &str, mut manifest: Descriptor) -> io::Result<()> {
-        // Another process may do the same.
+        // Another process may do the same; one that does not end is not waited for.
         let lock = File::open(&self.path)?;
-        lock.lock()?;
+        let begun = Instant::now();
+        while let Err(error) = lock.try_lock() {
+            match error {
+                TryLockError::Error(error) => return Err(error),
+                TryLockError::WouldBlock if begun.elapsed() > PATIENCE => {
+                    let what = format!("another process holds {}", self.path.display());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+                }
+                TryLockError::WouldBlock => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
         let mut index = self.index()?.unwrap_or_else(|| Index {
             schema_version: 2,
             media_type: index_type(),
@@ -243,10 +263,23 @@ impl Layout {
             entry.annotations.contains_key(NAME)
                 || entry.annotations.get(TAG).map(String::as_str) != Some(tag)
         });
-        manifest.annotations.insert(TAG.to_owned(), tag.to_owned());
-        index.manifests.push(manifest);
+        // A daemon may say more of it than what it is.
+        manifest.annotations = BTreeMap::from([(TAG.to_owned(), tag.to_owned())]);
+        manifest.rest.retain(|name, value| {
+            name == "mediaType" && value.as_str().is_some_and(|text| text.len() < 256)
+        });
+        // Others take the first one that has the tag.
+        index.manifests.insert(0, manifest);
+        let text = serde_json::to_vec(&index)?;
+        if text.len() as u64 > DOCUMENT {
+            let what = format!(
+                "{} has too many entries",
+                self.path.join("index.json").display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         self.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        self.write("index.json", &serde_json::to_vec(&index)?)
+        self.write("index.json", &text)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -270,11 +303,17 @@ impl Layout {
             let what = format!("{} is missing", self.blob_path(digest));
             io::Error::new(io::ErrorKind::NotFound, what)
         };
+        // Its size first: what has no end would be read for as long.
+        let size = self.unread(manifest)?.ok_or_else(|| missing(manifest))?;
+        if size.metadata()?.len() > DOCUMENT {
+            let what = format!(
+                "{} is no manifest: it is too large",
+                self.blob_path(manifest)
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let file = self.blob(manifest)?.ok_or_else(|| missing(manifest))?;
         let manifest: Manifest = document(&file, &self.blob_path(manifest))?;
-        if let Some(config) = &manifest.config {
-            self.blob(&config.digest)?;
-        }
         for named in manifest
             .config
             .iter()
@@ -291,6 +330,12 @@ impl Layout {
                 let what = format!("{blob} has {size} bytes instead of {}", named.size);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
+        }
+        if let Some(config) = manifest
+            .config
+            .filter(|config| config.size <= CONFIGURATION)
+        {
+            self.blob(&config.digest)?;
         }
         Ok(())
     }
@@ -469,6 +514,43 @@ mod tests {
         assert_eq!(index["schemaVersion"], 2);
         assert_eq!(index["manifests"][0]["mediaType"], "a/b");
         assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_image_of_the_same_tag_hides_no_steps_and_nothing_that_a_daemon_adds_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let (layout, manifest, layer) = filled(home.path());
+        let path = home.path().join("index.json");
+        let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let image = serde_json::json!({
+            "digest": layer, "size": 5, "annotations": { TAG: "latest", NAME: "docker.test/a:latest" }
+        });
+        let entries = index["manifests"].as_array_mut().unwrap();
+        entries.insert(0, image);
+        fs::write(&path, index.to_string()).unwrap();
+        assert_eq!(layout.tagged("latest").unwrap().unwrap().digest, manifest);
+        let mut entry = descriptor(&layer, 5);
+        entry
+            .annotations
+            .insert(NAME.to_owned(), "x".repeat(1 << 20));
+        entry.rest.insert("data".to_owned(), "x".into());
+        layout.tag("latest", entry).unwrap();
+        let entry = layout.tagged("latest").unwrap().unwrap();
+        assert_eq!(
+            (entry.digest, entry.annotations.len(), entry.rest.len()),
+            (layer, 1, 1)
+        );
+    }
+
+    #[test]
+    fn a_manifest_without_end_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let (layout, manifest, _) = filled(home.path());
+        let file = File::create(layout.blob_path(&manifest)).unwrap();
+        file.set_len(1 << 42).unwrap();
+        let fresh = Layout::open(home.path()).unwrap();
+        let refused = fresh.examine(&manifest).unwrap_err();
+        assert!(refused.to_string().contains("too large"), "{refused}");
     }
 
     #[test]
