@@ -94,7 +94,7 @@ fn an_export_that_a_signal_ends_leaves_nothing() {
     for _ in 0..20 {
         fs::remove_dir_all(&out).unwrap();
         let mut writing = common::Running::start(&mut command());
-        while !out.join(".nixpacks/environment").exists() && !writing.ended() {
+        while !out.join(".nixpacks").exists() && !writing.ended() {
             std::thread::sleep(Duration::from_millis(1));
         }
         if !writing.ended() {
