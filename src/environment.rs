@@ -403,7 +403,7 @@ pub struct RunTree {
 }
 
 /// What a builder elsewhere makes an environment from, without this machine's sandbox.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Kit {
     /// What phases stand on, in the order in which it is put into one root.
     pub parts: Vec<KitPart>,

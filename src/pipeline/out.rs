@@ -198,27 +198,26 @@ impl<'a> Staged<'a> {
     fn add(&mut self, file: &'a ContextFile) -> Result<(), PipelineError> {
         let staged = self.aside.path().join(self.files.len().to_string());
         let path = self.out.join(&file.path);
-        let write = || -> io::Result<bool> {
+        let write = || -> io::Result<()> {
             let mut to = fs::File::create_new(&staged)?;
             match &file.body {
-                // Its name or the package's says its content, so one of the same length is the same.
-                ContextBody::File(from) if same_length(&path, from)? => return Ok(false),
                 ContextBody::File(from) => {
                     io::copy(&mut fs::File::open(from)?, &mut to).map(drop)?;
                 }
                 ContextBody::Bytes(bytes) => to.write_all(bytes)?,
                 ContextBody::Directory | ContextBody::Symlink(_) | ContextBody::Beneath { .. } => {}
             }
-            to.set_permissions(fs::Permissions::from_mode(file.mode))?;
-            Ok(true)
+            to.set_permissions(fs::Permissions::from_mode(file.mode))
         };
-        let written = write().map_err(|e| PipelineError::io("write", &path, e))?;
-        if written {
-            self.files.push((staged, &file.path));
-        } else {
-            let removed = fs::remove_file(&staged);
-            removed.map_err(|e| PipelineError::io("remove", &staged, e))?;
+        let failed = |error| PipelineError::io("write", &path, error);
+        // Its name or the package's says its content, so one of the same length is the same.
+        if let ContextBody::File(from) = &file.body
+            && same_length(&path, from).map_err(failed)?
+        {
+            return Ok(());
         }
+        write().map_err(failed)?;
+        self.files.push((staged, &file.path));
         Ok(())
     }
 

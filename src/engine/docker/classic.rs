@@ -217,18 +217,26 @@ mod tests {
         assert!(refused.contains("--inline-cache"), "{refused}");
     }
 
-    #[test]
-    fn a_failed_command_is_told_with_its_phase_and_code() {
-        let commands = Commands::from([("build".to_owned(), vec!["make all".to_owned()])]);
+    /// What is told of a build phase's command that writes this and ends with 3, in the first of so many steps.
+    fn failed(command: &str, steps: u32, written: &str) -> (DaemonError, Vec<Message>) {
+        let commands = Commands::from([("build".to_owned(), vec![command.to_owned()])]);
         let mut classic = Classic::of(commands);
         let mut told = Vec::new();
-        let text = "Step 1/1 : RUN [\"/bin/bash\", \"/packwright/run.sh\", \"build\", \"0\", \"make all\"]\n ---> Running in 0\nno";
-        classic.take(text, &mut |message| told.push(message));
+        let text = format!(
+            "Step 1/{steps} : RUN [\"/bin/bash\", \"/packwright/run.sh\", \"build\", \"0\", \"{command}\"]\n ---> Running in 0\n{written}"
+        );
+        classic.take(&text, &mut |message| told.push(message));
         let fault = Fault {
             code: 3,
             message: "returned a non-zero code: 3".to_owned(),
         };
         let failed = classic.failure(&fault, &mut |message| told.push(message));
+        (failed, told)
+    }
+
+    #[test]
+    fn a_failed_command_is_told_with_its_phase_and_code() {
+        let (failed, told) = failed("make all", 1, "no");
         assert!(matches!(
             failed,
             DaemonError::Phase { phase, command, code: 3, tail } if phase == "build" && command == "make all" && tail == ["no"]
@@ -241,20 +249,11 @@ mod tests {
 
     #[test]
     fn what_a_command_writes_is_no_step() {
-        let commands = Commands::from([("build".to_owned(), vec!["make".to_owned()])]);
-        let mut classic = Classic::of(commands);
-        let mut told = Vec::new();
-        let text = "Step 1/2 : RUN [\"/bin/bash\", \"/packwright/run.sh\", \"build\", \"0\", \"make\"]\n ---> Running in 0\nStep 1/3 : compile\nStep 2/3 : link\n";
-        classic.take(text, &mut |message| told.push(message));
+        let (failed, told) = failed("make", 2, "Step 1/3 : compile\nStep 2/3 : link\n");
         let outputs = told
             .iter()
             .filter(|message| matches!(message, Message::Output { .. }));
         assert_eq!(outputs.count(), 2, "{told:?}");
-        let fault = Fault {
-            code: 3,
-            message: String::new(),
-        };
-        let failed = classic.failure(&fault, &mut |_| ());
         assert!(
             matches!(failed, DaemonError::Phase { code: 3, .. }),
             "{failed}"

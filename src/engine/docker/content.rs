@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::layout::{Digest, Ingest, Layout};
+use super::stream::blocking;
 use messages::{
     Action, ByDigest, ByReference, Info, InfoAnswer, Part, Progress, ReadRequest, StatusAnswer,
     WriteAnswer, WriteRequest,
@@ -376,14 +377,6 @@ fn unsigned(number: i64) -> u64 {
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Works with files on a thread that may wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
-) -> Result<T, Status> {
-    let work = tokio::task::spawn_blocking(work).await;
-    work.unwrap_or_else(|error| Err(Status::internal(error.to_string())))
 }
 
 impl NamedService for ContentServer {

@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::DaemonError;
 use super::context::{ContextBody, ContextFile, Witness};
+use super::stream::blocking;
 
 /// Bytes of one message; gRPC allows four million.
 const CHUNK: usize = 256 << 10;
@@ -139,7 +140,7 @@ async fn send(
 ) -> Result<(), Status> {
     let gone = |_| Status::cancelled("the daemon went away");
     let announced = files.clone();
-    let stats = blocking(move || {
+    let stats = reading(move || {
         announced
             .iter()
             .map(stat)
@@ -215,7 +216,7 @@ async fn send_file(
     let file = file.clone();
     let sender = sender.clone();
     let witness = witness.clone();
-    blocking(move || {
+    reading(move || {
         let data = |data: Vec<u8>| Packet {
             r#type: PacketType::PacketData.into(),
             id: number,
@@ -244,13 +245,10 @@ async fn send_file(
 }
 
 /// Reads files on a thread that may wait.
-async fn blocking<T: Send + 'static>(
+async fn reading<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Status::internal(error.to_string()))?
-        .map_err(|error| Status::internal(error.to_string()))
+    blocking(|| work().map_err(|error| Status::internal(error.to_string()))).await
 }
 
 /// What the daemon is told of a file. Everything belongs to root, as in every build context.

@@ -170,8 +170,9 @@ impl Layout {
         if !self.known().contains(digest) {
             if hex::encode(hash::of_reader(&file)?) != digest.0 {
                 let path = self.blob_path(digest);
-                let what = format!("{path} is not what its name says: remove it");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                return Err(invalid(format!(
+                    "{path} is not what its name says: remove it"
+                )));
             }
             file.rewind()?;
             self.known().insert(digest.clone());
@@ -212,8 +213,9 @@ impl Layout {
     pub(super) fn commit(&self, ingest: Ingest, expected: Option<&Digest>) -> io::Result<Digest> {
         let digest = Digest(hex::encode(ingest.hash.finalize()));
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
-            let what = format!("a blob that should be {expected} is {digest}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            return Err(invalid(format!(
+                "a blob that should be {expected} is {digest}"
+            )));
         }
         let path = ingest.file.into_temp_path();
         renameat(CWD, &*path, &self.blobs, digest.0.as_str())?;
@@ -272,11 +274,8 @@ impl Layout {
         index.manifests.insert(0, manifest);
         let text = serde_json::to_vec(&index)?;
         if text.len() as u64 > DOCUMENT {
-            let what = format!(
-                "{} has too many entries",
-                self.path.join("index.json").display()
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            let path = self.path.join("index.json");
+            return Err(invalid(format!("{} has too many entries", path.display())));
         }
         self.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         self.write("index.json", &text)
@@ -303,14 +302,14 @@ impl Layout {
             let what = format!("{} is missing", self.blob_path(digest));
             io::Error::new(io::ErrorKind::NotFound, what)
         };
-        // Its size first: what has no end would be read for as long.
-        let size = self.unread(manifest)?.ok_or_else(|| missing(manifest))?;
-        if size.metadata()?.len() > DOCUMENT {
-            let what = format!(
-                "{} is no manifest: it is too large",
-                self.blob_path(manifest)
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        let size = |digest: &Digest| {
+            let file = self.unread(digest)?.ok_or_else(|| missing(digest))?;
+            file.metadata().map(|meta| meta.len())
+        };
+        // Before it is read: what has no end would be read for as long.
+        if size(manifest)? > DOCUMENT {
+            let path = self.blob_path(manifest);
+            return Err(invalid(format!("{path} is no manifest: it is too large")));
         }
         let file = self.blob(manifest)?.ok_or_else(|| missing(manifest))?;
         let manifest: Manifest = document(&file, &self.blob_path(manifest))?;
@@ -320,15 +319,13 @@ impl Layout {
             .chain(&manifest.layers)
             .chain(&manifest.manifests)
         {
-            let file = self.unread(&named.digest)?;
-            let size = file
-                .ok_or_else(|| missing(&named.digest))?
-                .metadata()?
-                .len();
+            let size = size(&named.digest)?;
             if size != named.size {
                 let blob = self.blob_path(&named.digest);
-                let what = format!("{blob} has {size} bytes instead of {}", named.size);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                return Err(invalid(format!(
+                    "{blob} has {size} bytes instead of {}",
+                    named.size
+                )));
             }
         }
         if let Some(config) = manifest
@@ -367,6 +364,10 @@ impl Ingest {
     }
 }
 
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
 fn folder(at: impl std::os::fd::AsFd, path: &Path, more: OFlags) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
     Ok(openat(at, path, flags, Mode::empty())?)
@@ -386,7 +387,7 @@ fn folder_in(at: &OwnedFd, name: &str, path: &Path) -> io::Result<OwnedFd> {
 fn plain_file(at: &OwnedFd, name: &str, path: &str) -> io::Result<Option<File>> {
     // Without the last flag a pipe would wait for its other end.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let odd = || io::Error::new(io::ErrorKind::InvalidData, format!("{path} is no file"));
+    let odd = || invalid(format!("{path} is no file"));
     match openat(at, name, flags, Mode::empty()) {
         Ok(file) => {
             let file = File::from(file);
@@ -404,8 +405,7 @@ fn plain_file(at: &OwnedFd, name: &str, path: &str) -> io::Result<Option<File>> 
 
 /// Reads a document of limited size.
 fn document<T: serde::de::DeserializeOwned>(file: &File, path: &str) -> io::Result<T> {
-    let wrong =
-        |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{path} is {reason}"));
+    let wrong = |reason: String| invalid(format!("{path} is {reason}"));
     let mut bytes = Vec::new();
     file.take(DOCUMENT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > DOCUMENT {

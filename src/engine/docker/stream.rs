@@ -1,4 +1,4 @@
-//! Streams of bytes: what a thread writes as something to send, and two halves as one.
+//! Streams of bytes: what a thread writes as something to send, and two halves as one; and work that a thread waits for.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -8,6 +8,15 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// Works with files on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let work = tokio::task::spawn_blocking(work).await;
+    work.unwrap_or_else(|error| Err(Status::internal(error.to_string())))
+}
 
 /// What a thread writes, as a stream of its pieces.
 pub(super) fn written(

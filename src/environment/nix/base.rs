@@ -125,25 +125,22 @@ impl Notes {
     }
 }
 
-/// The tree of links and accounts, in the cache.
-pub(super) fn links(notes: &Notes, cache: &Cache) -> Result<RunTree, EnvironmentError> {
-    linked(&notes.links(), &FOLDERS, &FILES, cache)
-}
-
-/// The tree of what packages expect outside the store, for above Debian's own root; none where they expect nothing.
-pub(super) fn expected(notes: &Notes, cache: &Cache) -> Result<Option<RunTree>, EnvironmentError> {
-    let links: Vec<_> = notes.links.clone().into_iter().collect();
-    let some = !links.is_empty();
-    some.then(|| linked(&links, &[], &[], cache)).transpose()
-}
-
-/// A tree of links, folders with their modes, and files.
-fn linked(
-    links: &[(String, String)],
-    folders: &[(&str, u32)],
-    files: &[(&str, &str)],
+/// The tree of links and accounts, in the cache. Above Debian's own root it is what packages expect outside the store
+/// alone, and there is none where they expect nothing.
+pub(super) fn links(
+    notes: &Notes,
+    above_debian: bool,
     cache: &Cache,
-) -> Result<RunTree, EnvironmentError> {
+) -> Result<Option<RunTree>, EnvironmentError> {
+    let (links, folders, files) = if above_debian {
+        let expected: Vec<_> = notes.links.clone().into_iter().collect();
+        (expected, &[][..], &[][..])
+    } else {
+        (notes.links(), &FOLDERS[..], &FILES[..])
+    };
+    if links.is_empty() {
+        return Ok(None);
+    }
     let key = Key::build("nix base")
         .field("format", FORMAT)
         .list(
@@ -156,7 +153,7 @@ fn linked(
         for (name, mode) in folders {
             folder(&root.join(name), *mode)?;
         }
-        for (name, target) in links {
+        for (name, target) in &links {
             let path = root.join(name);
             folder(path.parent().unwrap_or(root), 0o755)?;
             symlink(target, &path).map_err(io_error("link", &path))?;
@@ -169,14 +166,14 @@ fn linked(
         }
         Ok(())
     })?;
-    Ok(RunTree {
+    Ok(Some(RunTree {
         dir: tree,
         key,
         cause: Cause::Base,
         title: "links into the Nix store".to_owned(),
         excluded: Vec::new(),
         overlay: false,
-    })
+    }))
 }
 
 /// An empty place for each store path, so that they can be mounted without a change of the root.

@@ -154,10 +154,10 @@ impl Nix<'_> {
                 self.archive_inside(url, place)?;
                 self.lock_source(text, &self.app, place, step)
             }
-            Reference::Flake(reference) if !is_far(reference) => Err(outside(place, reference)),
             Reference::Archive(..) | Reference::Revision(_) => {
                 self.lock_source(text, &self.app, place, step)
             }
+            Reference::Flake(reference) if !is_far(reference) => Err(outside(place, reference)),
             Reference::Flake(_) => {
                 let locked = self.lock_source(text, &self.app, place, step)?;
                 match locked.of_this_machine() {
@@ -172,11 +172,20 @@ impl Nix<'_> {
     /// An archive of the app's, said as Nix and curl understand it alike: whole, and without signs that stand for others.
     fn archive_inside(&self, url: &str, place: &str) -> Result<(), EnvironmentError> {
         let path = url.strip_prefix(FILE).unwrap_or(url);
-        let plain = path.starts_with('/') && !path.contains(['%', '?', '#']);
-        if plain && self.inside(path, place)? == Path::new(path) {
+        if path.contains(['%', '?', '#']) {
+            return Err(outside(place, url));
+        }
+        self.whole_inside(path, place)
+    }
+
+    /// A file or folder of the app, said as the kernel and Nix understand it alike: Nix takes dots away before it looks at
+    /// links, and begins where the caller is.
+    fn whole_inside(&self, path: &str, place: &str) -> Result<(), EnvironmentError> {
+        let said = Path::new(path);
+        if said.is_absolute() && self.inside(path, place)? == said {
             Ok(())
         } else {
-            Err(outside(place, url))
+            Err(outside(place, path))
         }
     }
 
@@ -187,14 +196,7 @@ impl Nix<'_> {
             return Ok(());
         }
         match source {
-            LockedSource::Path(path) => {
-                // Nix takes dots away before it looks at links, and begins where the caller is.
-                if self.inside(path, file)? == Path::new(path) {
-                    Ok(())
-                } else {
-                    Err(outside(file, path))
-                }
-            }
+            LockedSource::Path(path) => self.whole_inside(path, file),
             LockedSource::Archive { url, .. } if url.starts_with(FILE) => {
                 self.archive_inside(url, file)
             }
@@ -338,9 +340,7 @@ fn outside(place: &str, what: &str) -> EnvironmentError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::{LockedSource, is_far};
+    use super::is_far;
 
     #[test]
     fn flakes_that_may_be_of_this_machine_are_known_by_their_scheme() {
@@ -363,22 +363,6 @@ mod tests {
             "https://a/b.tar.gz",
         ] {
             assert!(is_far(far), "{far}");
-        }
-    }
-
-    #[test]
-    fn locked_flakes_of_this_machine_are_known_by_what_they_name() {
-        let named = |locked| LockedSource::Flake(locked).of_this_machine();
-        let far = json!({ "type": "github", "owner": "a", "repo": "b" });
-        assert_eq!(named(far), None);
-        let far = json!({ "type": "git", "url": "ssh://a/b" });
-        assert_eq!(named(far), None);
-        for near in [
-            json!({ "type": "path", "path": "/a" }),
-            json!({ "type": "git", "url": "/a" }),
-            json!({ "type": "indirect", "id": "/a", "path": "/a" }),
-        ] {
-            assert_eq!(named(near).unwrap(), "/a");
         }
     }
 }

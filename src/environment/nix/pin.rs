@@ -253,6 +253,8 @@ impl Nix<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -290,6 +292,22 @@ mod tests {
                 hash: String::new(),
             };
             assert_eq!(archive.title(), title);
+        }
+    }
+
+    #[test]
+    fn locked_flakes_of_this_machine_are_known_by_what_they_name() {
+        let named = |locked| LockedSource::Flake(locked).of_this_machine();
+        let far = json!({ "type": "github", "owner": "a", "repo": "b" });
+        assert_eq!(named(far), None);
+        let far = json!({ "type": "git", "url": "ssh://a/b" });
+        assert_eq!(named(far), None);
+        for near in [
+            json!({ "type": "path", "path": "/a" }),
+            json!({ "type": "git", "url": "/a" }),
+            json!({ "type": "indirect", "id": "/a", "path": "/a" }),
+        ] {
+            assert_eq!(named(near).unwrap(), "/a");
         }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::base::{self, Notes};
 use super::closure::Closure;
 use super::{LockedNix, Nix};
-use crate::cache::Key;
+use crate::cache::{Cache, Key};
 use crate::environment::toolchain::TOOLCHAINS;
 use crate::environment::{
-    EnvironmentError, Kit, KitPart, RootRunner, Roots, Surroundings, realise as debian,
+    EnvironmentError, Kit, KitPart, RootRunner, Roots, RunTree, Surroundings, realise as debian,
 };
 use crate::report::Step;
 
@@ -31,34 +31,22 @@ impl Nix<'_> {
         let context = self.context;
         let mut roots = match &lock.debian {
             Some(lock) => {
-                let mut roots =
-                    debian::realise(lock, context.sources, context.cache, runner, context.report)?;
-                if let Some(links) = base::expected(&made.build, context.cache)? {
-                    roots.build.push(links.dir);
-                    roots.key = Key::build("nix links")
-                        .field("below", roots.key.as_str())
-                        .field("links", links.key.as_str())
-                        .finish();
-                }
-                roots.run.extend(base::expected(&made.run, context.cache)?);
-                roots
+                debian::realise(lock, context.sources, context.cache, runner, context.report)?
             }
-            None => {
-                let links = base::links(&made.build, context.cache)?;
-                Roots {
-                    build: vec![links.dir],
-                    key: links.key,
-                    run: vec![base::links(&made.run, context.cache)?],
-                    ..Roots::default()
-                }
-            }
+            None => Roots::default(),
         };
-        let places = base::places(&made.build_store, context.cache)?;
-        roots.build.push(places);
-        roots.key = Key::build("nix roots 2")
+        let [build, run] = made.links(lock, context.cache)?;
+        let links = build.as_ref().map_or("", |links| links.key.as_str());
+        roots.key = Key::build("nix roots 3")
             .field("below", roots.key.as_str())
+            .field("links", links)
             .field("environment", &lock.build)
             .finish();
+        roots.build.extend(build.map(|links| links.dir));
+        roots
+            .build
+            .push(base::places(&made.build_store, context.cache)?);
+        roots.run.extend(run);
         roots.around = made.over(roots.around, lock);
         Ok(roots)
     }
@@ -68,19 +56,12 @@ impl Nix<'_> {
         let made = self.make(lock)?;
         let context = self.context;
         let mut kit = match &lock.debian {
-            Some(lock) => {
-                let mut kit = debian::kit(lock, context.sources, context.cache, context.report)?;
-                let links = base::expected(&made.build, context.cache)?;
-                kit.parts.extend(links.map(KitPart::Tree));
-                kit.run.extend(base::expected(&made.run, context.cache)?);
-                kit
-            }
-            None => Kit {
-                parts: vec![KitPart::Tree(base::links(&made.build, context.cache)?)],
-                run: vec![base::links(&made.run, context.cache)?],
-                around: Surroundings::default(),
-            },
+            Some(lock) => debian::kit(lock, context.sources, context.cache, context.report)?,
+            None => Kit::default(),
         };
+        let [build, run] = made.links(lock, context.cache)?;
+        kit.parts.extend(build.map(KitPart::Tree));
+        kit.run.extend(run);
         kit.around = made.over(kit.around, lock);
         Ok(kit)
     }
@@ -153,6 +134,16 @@ impl Nix<'_> {
 }
 
 impl Made {
+    /// The trees of links of phases and of the image.
+    fn links(
+        &self,
+        lock: &LockedNix,
+        cache: &Cache,
+    ) -> Result<[Option<RunTree>; 2], EnvironmentError> {
+        let links = |notes| base::links(notes, lock.debian.is_some(), cache);
+        Ok([links(&self.build)?, links(&self.run)?])
+    }
+
     /// What there is beside the trees, with Debian's part below.
     fn over(self, below: Surroundings, lock: &LockedNix) -> Surroundings {
         // What phases make may name the programs that made it, as a virtual environment of Python's
